@@ -1,0 +1,1 @@
+"""Nouns: frozen values that check themselves and do nothing else."""

@@ -1,0 +1,85 @@
+"""How a job ended, and what it left to be seen."""
+
+import msgspec
+
+
+class Output(msgspec.Struct, frozen=True, array_like=True):
+    """One captured stream: its first bytes, its last bytes, and how many between were dropped."""
+
+    head: bytes = b""
+    tail: bytes = b""
+    dropped_bytes: int = 0
+
+    def text(self) -> str:
+        """Return it for a person, with the gap told."""
+        if not self.dropped_bytes:
+            return (self.head + self.tail).decode(errors="replace")
+        gap = f"\n[... {self.dropped_bytes} bytes dropped ...]\n"
+        return self.head.decode(errors="replace") + gap + self.tail.decode(errors="replace")
+
+    @property
+    def content(self) -> bytes:
+        """What was kept, as bytes."""
+        return self.head + self.tail
+
+
+class Effects(msgspec.Struct, frozen=True, array_like=True):
+    """What a job that ran produced and used."""
+
+    stdout: Output = Output()
+    stderr: Output = Output()
+    duration_s: float = 0.0
+    cpu_user_s: float = 0.0
+    cpu_system_s: float = 0.0
+    memory_peak_bytes: int = 0
+    worker: str = ""
+    """Where it ran, for a person."""
+
+
+class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited"):
+    """The program ended by itself with an exit status."""
+
+    status: int
+    effects: Effects
+
+
+class Signaled(msgspec.Struct, frozen=True, array_like=True, tag="signaled"):
+    """The program was ended by a signal that was not ours."""
+
+    signal: int
+    effects: Effects
+
+
+class TimedOut(msgspec.Struct, frozen=True, array_like=True, tag="timed-out"):
+    """We ended the program because its time was up."""
+
+    effects: Effects
+
+
+class LimitExceeded(msgspec.Struct, frozen=True, array_like=True, tag="limit"):
+    """We ended the program because it used too much; `limit` says of what."""
+
+    limit: str
+    effects: Effects
+
+
+class ExecutionError(msgspec.Struct, frozen=True, array_like=True, tag="execution-error"):
+    """The job could not be started, and its spec is to blame."""
+
+    message: str
+    hint: str = ""
+
+
+class InfrastructureFault(msgspec.Struct, frozen=True, array_like=True, tag="infrastructure-error"):
+    """The job could not be run, and we are to blame: never a test failure."""
+
+    message: str
+    hint: str = ""
+
+
+class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancelled"):
+    """The client took the job back."""
+
+
+Ran = Exited | Signaled | TimedOut | LimitExceeded
+Outcome = Exited | Signaled | TimedOut | LimitExceeded | ExecutionError | InfrastructureFault | Cancelled

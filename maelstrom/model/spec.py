@@ -1,0 +1,177 @@
+"""What to run and in which world: the immutable description of a job.
+
+A spec's identity is the digest of its encoding, so equal specs mean equal worlds, and a result may
+be kept and shared. Everything that only helps to schedule (priority, estimate) is no part of it.
+"""
+
+import enum
+import posixpath
+from typing import Self
+
+import msgspec
+
+from maelstrom.errors import SpecError
+from maelstrom.model.digest import Digest
+
+LAYERS_MAX = 200
+ARGUMENTS_BYTES_MAX = 1 << 20
+TIMEOUT_S_MAX = 7 * 24 * 3600.0
+
+
+class Network(enum.Enum):
+    """What the job can reach: nothing at all, its own loopback, or the host's network."""
+
+    DISABLED = "disabled"
+    LOOPBACK = "loopback"
+    LOCAL = "local"
+
+
+class RootFileSystem(enum.Enum):
+    """Whether the job may write outside its mounts; what it writes is thrown away."""
+
+    READ_ONLY = "read-only"
+    WRITABLE = "writable"
+
+
+class Bind(msgspec.Struct, frozen=True, tag="bind", forbid_unknown_fields=True):
+    """A file or directory of the host, seen inside; such a job runs on the client's machine only."""
+
+    mount_point: str
+    host_path: str
+    is_read_only: bool = True
+
+
+class Tmp(msgspec.Struct, frozen=True, tag="tmp", forbid_unknown_fields=True):
+    """An empty file system in memory; 0 bytes means the worker's default size."""
+
+    mount_point: str
+    size_bytes: int = 0
+
+
+class Sys(msgspec.Struct, frozen=True, tag="sys", forbid_unknown_fields=True):
+    """A view of /sys."""
+
+    mount_point: str = "/sys"
+
+
+class DevPts(msgspec.Struct, frozen=True, tag="devpts", forbid_unknown_fields=True):
+    """Pseudo-terminals of the job's own."""
+
+    mount_point: str = "/dev/pts"
+
+
+class MessageQueue(msgspec.Struct, frozen=True, tag="mqueue", forbid_unknown_fields=True):
+    """POSIX message queues of the job's own."""
+
+    mount_point: str = "/dev/mqueue"
+
+
+Mount = Bind | Tmp | Sys | DevPts | MessageQueue
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one job may use at the most; 0 means the worker's default."""
+
+    output_bytes_max: int = 1 << 20
+    """Kept of each of stdout and stderr: first half and last half; the middle is dropped."""
+    memory_bytes_max: int = 0
+    write_bytes_max: int = 0
+    """What the job may write to its root file system and to /tmp, each."""
+    processes_max: int = 0
+    open_files_max: int = 0
+
+
+class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One program, its world and its limits; raises SpecError where they cannot be right.
+
+    `layers` are digests of manifests, lowest first. `program` is looked up in the job's own PATH
+    if it has no slash; a relative path starts at `working_directory`. `/proc`, `/dev` and `/tmp`
+    are always there, and mount points and the working directory are made where they are missing.
+    """
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    layers: tuple[Digest, ...] = ()
+    working_directory: str = "/"
+    mounts: tuple[Mount, ...] = ()
+    network: Network = Network.DISABLED
+    root: RootFileSystem = RootFileSystem.WRITABLE
+    user: int = 1000
+    group: int = 1000
+    timeout_s: float = 0.0
+    """0 means no timeout."""
+    grace_s: float = 2.0
+    """Between SIGTERM at the timeout and SIGKILL."""
+    stdin: bytes = b""
+    limits: Limits = Limits()
+    resources: tuple[tuple[str, int], ...] = (("slots", 1),)
+
+    def __post_init__(self) -> None:
+        _check_program(self)
+        _check_environment(self.environment)
+        _check_absolute("working directory", self.working_directory)
+        for mount in self.mounts:
+            _check_absolute("mount point", mount.mount_point)
+            if mount.mount_point == "/":
+                raise SpecError("`/` cannot be a mount point")
+        if len(self.layers) > LAYERS_MAX:
+            raise SpecError(f"{len(self.layers)} layers; the limit is {LAYERS_MAX}")
+        if not 0 <= self.timeout_s <= TIMEOUT_S_MAX or not 0 <= self.grace_s <= TIMEOUT_S_MAX:
+            raise SpecError(f"timeout of {self.timeout_s} s is out of range")
+        for name, amount in self.resources:
+            if amount < 1:
+                raise SpecError(f"resource `{name}` needs a positive amount, not {amount}")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the job must run on the client's own machine."""
+        return self.network is Network.LOCAL or any(isinstance(m, Bind) for m in self.mounts)
+
+    def encode(self) -> bytes:
+        """Return the canonical encoding, whose digest is the identity of this spec."""
+        return _encode(self)
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self:
+        """Read and check an encoded spec; raises SpecError."""
+        try:
+            return _decode(encoded)  # type: ignore[return-value]  # The class is final in effect.
+        except (msgspec.DecodeError, SpecError) as error:
+            raise SpecError(f"not a job spec: {error}") from error
+
+    @property
+    def digest(self) -> Digest:
+        """The identity of this spec."""
+        return Digest.of(self.encode())
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(JobSpec).decode
+
+
+def _check_program(spec: JobSpec) -> None:
+    if not spec.program:
+        raise SpecError("a job needs a program")
+    total = 0
+    for argument in (spec.program, *spec.arguments):
+        total += len(argument) + 1
+        if "\0" in argument:
+            raise SpecError(f"argument {argument[:100]!r} has a NUL in it")
+    if total > ARGUMENTS_BYTES_MAX:
+        raise SpecError(f"arguments of {total} bytes; the limit is {ARGUMENTS_BYTES_MAX}")
+
+
+def _check_environment(environment: tuple[tuple[str, str], ...]) -> None:
+    for name, value in environment:
+        if not name or "=" in name or "\0" in name:
+            raise SpecError(f"{name!r} cannot be the name of an environment variable")
+        if "\0" in value:
+            raise SpecError(f"the environment variable `{name}` has a NUL in its value")
+
+
+def _check_absolute(what: str, path: str) -> None:
+    if not path.startswith("/") or "\0" in path:
+        raise SpecError(f"{what} {path!r} must be an absolute path")
+    if posixpath.normpath(path) != path or path.startswith("//"):
+        raise SpecError(f"{what} {path!r} must be written plainly, as {posixpath.normpath(path)!r}")
