@@ -1,0 +1,90 @@
+"""A spec checks itself, has one encoding, and equal specs have equal digests."""
+
+import msgspec
+import pytest
+
+from maelstrom.errors import SpecError
+from maelstrom.model.digest import Digest
+from maelstrom.model.spec import Bind, JobSpec, Network, Tmp
+
+WRONG = {
+    "no program": (dict(program=""), "needs a program"),
+    "a NUL in an argument": (dict(arguments=("a\0b",)), "NUL"),
+    "arguments without end": (dict(arguments=("x" * (1 << 20),)), "the limit is"),
+    "a variable with an equals sign": (dict(environment=(("A=B", "1"),)), "environment variable"),
+    "a variable without a name": (dict(environment=(("", "1"),)), "environment variable"),
+    "a NUL in a value": (dict(environment=(("A", "\0"),)), "`A`"),
+    "a relative working directory": (dict(working_directory="a"), "absolute"),
+    "a working directory with dots": (dict(working_directory="/a/../b"), "'/b'"),
+    "a mount over everything": (dict(mounts=(Tmp("/"),)), "`/`"),
+    "a relative mount point": (dict(mounts=(Tmp("tmp"),)), "absolute"),
+    "too many layers": (dict(layers=(Digest.of(b""),) * 201), "201 layers"),
+    "a negative timeout": (dict(timeout_s=-1.0), "out of range"),
+    "a timeout that is no number": (dict(timeout_s=float("nan")), "out of range"),
+    "half a slot": (dict(resources=(("slots", 0),)), "positive"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_spec_is_refused_with_the_reason(name: str) -> None:
+    fields, reason = WRONG[name]
+    with pytest.raises(SpecError, match=reason):
+        JobSpec(**{"program": "/bin/true", **fields})
+
+
+def test_a_spec_survives_the_wire() -> None:
+    spec = JobSpec(
+        "/bin/true",
+        arguments=("-v",),
+        environment=(("A", "ä"),),
+        layers=(Digest.of(b"x"),),
+        mounts=(Bind("/data", "/srv"), Tmp("/scratch", 1 << 20)),
+        network=Network.LOOPBACK,
+        timeout_s=3.5,
+    )
+    assert JobSpec.decode(spec.encode()) == spec
+    assert JobSpec.decode(spec.encode()).digest == spec.digest
+
+
+def test_a_spec_from_the_wire_is_checked_like_any_other() -> None:
+    with pytest.raises(SpecError):
+        JobSpec.decode(msgspec.msgpack.encode({"program": ""}))
+    with pytest.raises(SpecError):
+        JobSpec.decode(msgspec.msgpack.encode({"program": "x", "nonsense": 1}))
+    with pytest.raises(SpecError):
+        JobSpec.decode(b"\xc1")
+
+
+def test_any_difference_is_a_different_identity() -> None:
+    specs = [
+        JobSpec("a"),
+        JobSpec("b"),
+        JobSpec("a", arguments=("",)),
+        JobSpec("a", timeout_s=1.0),
+        JobSpec("a", network=Network.LOOPBACK),
+        JobSpec("a", environment=(("A", ""),)),
+    ]
+    assert len({spec.digest for spec in specs}) == len(specs)
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_local"),
+    [
+        (JobSpec("a"), False),
+        (JobSpec("a", network=Network.LOOPBACK), False),
+        (JobSpec("a", network=Network.LOCAL), True),
+        (JobSpec("a", mounts=(Bind("/a", "/a"),)), True),
+    ],
+)
+def test_what_needs_the_host_stays_on_the_host(spec: JobSpec, is_local: bool) -> None:
+    assert spec.is_local is is_local
+
+
+@pytest.mark.parametrize("text", ["", "ab", "A" * 64, "g" * 64])
+def test_a_digest_is_64_lower_case_hex_digits(text: str) -> None:
+    with pytest.raises(SpecError):
+        Digest(text, 0)
+
+
+def test_a_digest_is_the_same_in_pieces() -> None:
+    assert Digest.of(b"hello") == Digest.of_chunks([b"he", b"", b"llo"])

@@ -1,0 +1,100 @@
+"""Imports go one way: who may import what, and who may touch the world."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "maelstrom"
+
+# For each part, longest name first, the parts of ours that it may import.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": {"errors"},
+    "model": {"errors", "model"},
+    "wire": {"errors", "model", "wire"},
+    "store": {"errors", "model", "wire", "store"},
+    "layers": {"errors", "model", "layers"},
+    "frameworks": {"errors", "model", "frameworks"},
+    "report": {"errors", "model", "report"},
+    "linux": {"linux"},
+    "sandbox.steps": set(),
+    "sandbox.plan": {"errors", "model", "sandbox.steps"},
+    "sandbox.slot": {"linux", "sandbox.steps"},
+    "sandbox.zygote": {"linux", "sandbox.steps", "sandbox.slot"},
+    "sandbox": {"errors", "model", "linux", "sandbox"},
+    "broker": {"errors", "model", "wire", "store", "broker"},
+    "worker": {"errors", "model", "wire", "store", "sandbox", "linux", "worker"},
+    "client": {"errors", "model", "wire", "store", "layers", "frameworks", "client", "report"},
+    "scons": {"errors", "model", "layers", "frameworks", "report", "client", "scons"},
+    "cli": {"errors", "model", "wire", "store", "layers", "sandbox", "broker", "worker", "client",
+            "report", "linux", "cli"},
+}  # fmt: skip
+
+CORES = (
+    "broker/scheduler.py",
+    "broker/gatherer.py",
+    "worker/dispatcher.py",
+    "client/router.py",
+    "client/testrun.py",
+    "sandbox/plan.py",
+)
+WORLD = {"asyncio", "os", "random", "select", "selectors", "socket", "subprocess", "threading",
+         "time", "uuid", "pathlib", "datetime", "secrets"}  # fmt: skip
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def _rule(name: str) -> set[str] | None:
+    parts = name.split(".")
+    for depth in range(len(parts), 0, -1):
+        rule = MAY_IMPORT.get(".".join(parts[:depth]))
+        if rule is not None:
+            return rule | {".".join(parts[:depth])}
+    return None
+
+
+def _imports(path: Path) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            is_ours = (node.module or "").startswith("maelstrom")
+            found += [(node.lineno, n) for n in (names if is_ours else [node.module or ""])]
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
+    name = _name(path)
+    if name == "__init__":
+        assert not _imports(path), "importing the package must be free"
+        return
+    rule = _rule(name)
+    assert rule is not None, f"{name}: no rule says what it may import"
+    for line, imported in _imports(path):
+        if not imported.startswith("maelstrom.") or imported == "maelstrom.__version__":
+            continue
+        ours = imported.removeprefix("maelstrom.")
+        assert any(ours == part or ours.startswith(part + ".") for part in rule), (
+            f"{path}:{line}: {name} may not import {imported}"
+        )
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_core_does_not_touch_the_world(core: str) -> None:
+    for line, imported in _imports(PACKAGE / core):
+        assert imported.split(".")[0] not in WORLD, f"{core}:{line}: a core imports {imported}"
+
+
+def test_only_the_scons_part_imports_scons() -> None:
+    for path in FILES:
+        if not _name(path).startswith("scons"):
+            assert not [i for _, i in _imports(path) if i.split(".")[0] == "SCons"], path
