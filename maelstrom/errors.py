@@ -1,13 +1,13 @@
 """Say what went wrong, whose fault it is and what to do next.
 
-    MaelstromError                    exit status 3   ours, when nothing below fits
-    ├── UserError                     exit status 2   a mistake in an SConstruct, a spec or an option
-    │   ├── SpecError                                 a job or layer description that cannot be right
-    │   └── LayerError                                a layer that cannot be built from its description
-    ├── InfrastructureError           exit status 3   ours: never counts as a test failure
-    │   ├── ProtocolError                             the other end, or we, broke the wire protocol
-    │   └── StoreError                                the content store is damaged, full or locked
-    └── SandboxUnavailable            exit status 4   this host does not allow rootless containers
+    MaelstromError                exit status 3   ours, when nothing below fits
+    ├── UserError                 exit status 2   a mistake in an SConstruct, a spec or an option
+    │   ├── SpecError                             a job or layer description that cannot be right
+    │   └── LayerError                            a layer that cannot be built from its description
+    ├── InfrastructureError       exit status 3   ours: never counts as a test failure
+    │   ├── ProtocolError                         the other end, or we, broke the wire protocol
+    │   └── StoreError                            the content store is damaged, full or locked
+    └── SandboxUnavailable        exit status 4   this host does not allow rootless containers
 
 A test that fails is not an exception: it is an outcome, and the exit status of SCons is then 2.
 Messages are fragments: lower case, no full stop, the thing named; the hint says what to do next.

@@ -55,7 +55,9 @@ class Tar(msgspec.Struct, frozen=True, tag="tar", forbid_unknown_fields=True):
     tar: str
 
 
-class SharedLibraries(msgspec.Struct, frozen=True, tag="shared-libraries", forbid_unknown_fields=True):
+class SharedLibraries(
+    msgspec.Struct, frozen=True, tag="shared-libraries", forbid_unknown_fields=True
+):
     """All shared libraries the binaries need, with the dynamic loader, but not the binaries."""
 
     binaries: tuple[str, ...]

@@ -3,7 +3,8 @@
 Rules of this file:
 1. A manifest names paths, types, the execute bit, content digests and link targets; nothing else.
    No times, no owners, no host paths: two checkouts of the same tree have the same digest.
-2. Its canonical form is the sorted entries in MessagePack; the digest of those bytes names the layer.
+2. Its canonical form is the sorted entries in MessagePack; the digest of those bytes names the
+   layer.
 3. Paths are relative, without `.` and `..`; they are bytes on disk, so names that are not UTF-8
    travel as surrogate escapes in memory and as raw bytes in the canonical form.
 4. Directories above an entry need not be listed; they are made with mode 0755.
@@ -66,7 +67,7 @@ class Manifest:
     below something that is not a directory.
     """
 
-    __slots__ = ("_nodes", "encoded", "digest")
+    __slots__ = ("_nodes", "digest", "encoded")
 
     def __init__(self, entries: Iterable[tuple[str, Node]]) -> None:
         raw = {os.fsencode(path): node for path, node in entries}

@@ -82,4 +82,4 @@ class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancelled"):
 
 
 Ran = Exited | Signaled | TimedOut | LimitExceeded
-Outcome = Exited | Signaled | TimedOut | LimitExceeded | ExecutionError | InfrastructureFault | Cancelled
+Outcome = Ran | ExecutionError | InfrastructureFault | Cancelled

@@ -34,7 +34,7 @@ class RootFileSystem(enum.Enum):
 
 
 class Bind(msgspec.Struct, frozen=True, tag="bind", forbid_unknown_fields=True):
-    """A file or directory of the host, seen inside; such a job runs on the client's machine only."""
+    """A file or directory of the host, seen inside; such a job runs where its client is."""
 
     mount_point: str
     host_path: str

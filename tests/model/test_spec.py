@@ -8,20 +8,20 @@ from maelstrom.model.digest import Digest
 from maelstrom.model.spec import Bind, JobSpec, Network, Tmp
 
 WRONG = {
-    "no program": (dict(program=""), "needs a program"),
-    "a NUL in an argument": (dict(arguments=("a\0b",)), "NUL"),
-    "arguments without end": (dict(arguments=("x" * (1 << 20),)), "the limit is"),
-    "a variable with an equals sign": (dict(environment=(("A=B", "1"),)), "environment variable"),
-    "a variable without a name": (dict(environment=(("", "1"),)), "environment variable"),
-    "a NUL in a value": (dict(environment=(("A", "\0"),)), "`A`"),
-    "a relative working directory": (dict(working_directory="a"), "absolute"),
-    "a working directory with dots": (dict(working_directory="/a/../b"), "'/b'"),
-    "a mount over everything": (dict(mounts=(Tmp("/"),)), "`/`"),
-    "a relative mount point": (dict(mounts=(Tmp("tmp"),)), "absolute"),
-    "too many layers": (dict(layers=(Digest.of(b""),) * 201), "201 layers"),
-    "a negative timeout": (dict(timeout_s=-1.0), "out of range"),
-    "a timeout that is no number": (dict(timeout_s=float("nan")), "out of range"),
-    "half a slot": (dict(resources=(("slots", 0),)), "positive"),
+    "no program": ({"program": ""}, "needs a program"),
+    "a NUL in an argument": ({"arguments": ("a\0b",)}, "NUL"),
+    "arguments without end": ({"arguments": ("x" * (1 << 20),)}, "the limit is"),
+    "a variable with an equals sign": ({"environment": (("A=B", "1"),)}, "environment variable"),
+    "a variable without a name": ({"environment": (("", "1"),)}, "environment variable"),
+    "a NUL in a value": ({"environment": (("A", "\0"),)}, "`A`"),
+    "a relative working directory": ({"working_directory": "a"}, "absolute"),
+    "a working directory with dots": ({"working_directory": "/a/../b"}, "'/b'"),
+    "a mount over everything": ({"mounts": (Tmp("/"),)}, "`/`"),
+    "a relative mount point": ({"mounts": (Tmp("tmp"),)}, "absolute"),
+    "too many layers": ({"layers": (Digest.of(b""),) * 201}, "201 layers"),
+    "a negative timeout": ({"timeout_s": -1.0}, "out of range"),
+    "a timeout that is no number": ({"timeout_s": float("nan")}, "out of range"),
+    "half a slot": ({"resources": (("slots", 0),)}, "positive"),
 }
 
 

@@ -1,0 +1,74 @@
+"""What can be done with this repository: `nox -l` lists it, `nox -s NAME` does it."""
+
+import os
+import shutil
+import sys
+
+import nox
+
+nox.needs_version = ">=2023.4"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+# Debian 12's, one between, and the newest: the tool promises to work with all of them.
+SCONS_VERSIONS = ("4.4.0", "4.8.1", "4.11.1")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the main job on this repository's own SConstruct; `-- --fail` shows a failing case."""
+    session.install("-e", ".", "pytest")
+    arguments = [argument for argument in session.posargs if argument != "--fail"]
+    wanted = ["fail=1"] if "--fail" in session.posargs else []
+    session.run("scons", "-Q", "test", "--maelstrom", *wanted, *arguments)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run our own tests (under three minutes on two cores); arguments go to pytest."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("scons", SCONS_VERSIONS)
+def scons(session: nox.Session, scons: str) -> None:
+    """Run the tests of the SCons tool with one version of SCons."""
+    session.install("-e", ".[test]", f"scons=={scons}")
+    session.run("pytest", "tests/scons", "tests/e2e", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and form of every file."""
+    session.install("ruff>=0.6")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install("-e", ".", "mypy>=1.11")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the book into docs/_build/html; warnings are errors."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against bare processes and other sandboxes, interleaved, as ratios."""
+    session.install("-e", ".[test]")
+    if shutil.which("bwrap") is None:
+        session.log("bwrap is not installed: its rows are left out")
+    user = ["--user", os.environ["SUDO_USER"]] if os.environ.get("SUDO_USER") else []
+    session.run("python", "-m", "tests.bench", *user, *session.posargs)
+
+
+if __name__ == "__main__":
+    sys.exit("run `nox -l` to see what can be done")
