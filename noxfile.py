@@ -1,6 +1,5 @@
 """What can be done with this repository: `nox -l` lists it, `nox -s NAME` does it."""
 
-import os
 import shutil
 import sys
 
@@ -66,8 +65,7 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     if shutil.which("bwrap") is None:
         session.log("bwrap is not installed: its rows are left out")
-    user = ["--user", os.environ["SUDO_USER"]] if os.environ.get("SUDO_USER") else []
-    session.run("python", "-m", "tests.bench", *user, *session.posargs)
+    session.run("python", "-m", "tests.bench", *session.posargs)
 
 
 if __name__ == "__main__":
