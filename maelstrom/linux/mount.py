@@ -1,0 +1,110 @@
+"""File systems and the mount tree, through the mount API of Linux 5.2 and later."""
+
+import ctypes
+import os
+
+from maelstrom.linux.calls import system_call
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+
+ATTRIBUTE_READ_ONLY = 0x1
+ATTRIBUTE_NO_SETUID = 0x2
+ATTRIBUTE_NO_DEVICES = 0x4
+ATTRIBUTE_NO_EXECUTE = 0x8
+
+DETACH = 2
+
+_OPEN_TREE_CLONE = 1
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_SET_FLAG, _SET_STRING, _SET_FD, _CREATE = 0, 1, 5, 6
+
+
+def clone_tree(path: str | bytes, *, is_recursive: bool = True) -> int:
+    """Return a file descriptor of a detached copy of the mounts at a path."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if is_recursive else 0)
+    return system_call("open_tree", AT_FDCWD, os.fsencode(path), flags)
+
+
+def attach(tree: int, path: str | bytes) -> None:
+    """Mount a detached tree on a path and close its descriptor."""
+    try:
+        target = os.fsencode(path)
+        system_call("move_mount", tree, b"", AT_FDCWD, target, _MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(tree)
+
+
+def open_file_system(kind: bytes) -> int:
+    """Begin a new file system of a kind."""
+    return system_call("fsopen", kind, _FSOPEN_CLOEXEC)
+
+
+def set_string(file_system: int, key: bytes, value: bytes) -> None:
+    """Set an option that has a value."""
+    system_call("fsconfig", file_system, _SET_STRING, key, value, 0)
+
+
+def set_flag(file_system: int, key: bytes) -> None:
+    """Set an option that has none."""
+    system_call("fsconfig", file_system, _SET_FLAG, key, None, 0)
+
+
+def set_descriptor(file_system: int, key: bytes, descriptor: int) -> None:
+    """Set an option to an open directory."""
+    system_call("fsconfig", file_system, _SET_FD, key, None, descriptor)
+
+
+def create(file_system: int, attributes: int = 0) -> int:
+    """Make the file system with its options, and return a detached mount of it."""
+    system_call("fsconfig", file_system, _CREATE, None, None, 0)
+    return system_call("fsmount", file_system, _FSMOUNT_CLOEXEC, attributes)
+
+
+def explanation(file_system: int) -> str:
+    """Return what the kernel wrote about a failure, or nothing."""
+    lines = []
+    while True:
+        try:
+            line = os.read(file_system, 4096)
+        except OSError:
+            break
+        if not line:
+            break
+        lines.append(line.decode(errors="replace").strip())
+    return "; ".join(line.removeprefix("e ") for line in lines if line.startswith("e "))
+
+
+class _Attributes(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def set_attributes(tree: int, attributes: int, *, is_recursive: bool) -> None:
+    """Add attributes to a mount, given by its descriptor."""
+    value = bytes(_Attributes(attributes, 0, 0, 0))
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if is_recursive else 0)
+    system_call("mount_setattr", tree, b"", flags, value, len(value))
+
+
+def mount(source: bytes, target: bytes, kind: bytes, flags: int, options: bytes) -> None:
+    """Make the old call, whose options end at 4095 bytes without a word."""
+    system_call("mount", source, target, kind, flags, options)
+
+
+def unmount(path: str | bytes) -> None:
+    """Take a mount, and what lies below it, out of the tree; it ends with its last user."""
+    system_call("umount2", os.fsencode(path), DETACH)
+
+
+def pivot_root() -> None:
+    """Make the mount at the working directory the root, and let go of the old one."""
+    system_call("pivot_root", b".", b".")
+    system_call("umount2", b".", DETACH)
+    os.chdir("/")

@@ -1,0 +1,47 @@
+"""What a process may say about itself: prctl, descriptors, priorities."""
+
+from maelstrom.linux.calls import system_call
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
+_PR_SET_SECUREBITS = 28
+_PR_SET_NO_NEW_PRIVS = 38
+
+_NO_ROOT, _NO_SETUID_FIXUP = 1 << 0, 1 << 2
+_IOPRIO_WHO_PROCESS = 1
+
+
+def set_parent_death_signal(signal: int) -> None:
+    """Have a signal sent when the thread that made this process ends.
+
+    A change of identity clears it: set it afterwards.
+    """
+    system_call("prctl", _PR_SET_PDEATHSIG, signal, 0, 0, 0)
+
+
+def set_dumpable() -> None:
+    """Own the files below /proc/self again after a change of identity."""
+    system_call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def set_name(name: bytes) -> None:
+    """Set the name that `ps` shows, of at most 15 bytes."""
+    system_call("prctl", _PR_SET_NAME, name, 0, 0, 0)
+
+
+def set_no_new_privileges() -> None:
+    """Let no exec gain privileges any more, here and in all children."""
+    system_call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def forbid_root_privileges() -> None:
+    """Let user 0 be an ordinary user for exec, for good, here and in all children."""
+    bits = _NO_ROOT | _NO_SETUID_FIXUP
+    # Each bit has its lock just above it.
+    system_call("prctl", _PR_SET_SECUREBITS, bits | bits << 1, 0, 0, 0)
+
+
+def io_priority() -> int:
+    """Return this process's I/O priority."""
+    return system_call("ioprio_get", _IOPRIO_WHO_PROCESS, 0)

@@ -1,0 +1,66 @@
+"""Say whose fault a failed step is, and what to do about it.
+
+A pure translation from what a slot reports to an outcome.
+"""
+
+import errno
+import os
+
+from maelstrom.model.outcome import ExecutionError, InfrastructureFault
+from maelstrom.sandbox import steps
+
+# Short of something that has nothing to do with the job: never the spec's fault.
+_OURS = frozenset(
+    (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EIO, errno.ENOSPC, errno.ESRCH)
+)
+_BLAME_SPEC = (
+    steps.Spawn,
+    steps.EnterDirectory,
+    steps.Attach,
+    steps.MakeDirectory,
+    steps.TakeBind,
+    steps.TakeTmp,
+)
+
+
+def explain(
+    step: steps.Step, number: int, words: str, hint: str
+) -> ExecutionError | InfrastructureFault:
+    """Return the outcome of a job whose `step` failed with an error number, in the slot's words."""
+    hint = hint or _hint(step, number)
+    if isinstance(step, steps.Spawn) and number not in _OURS:
+        return ExecutionError(words, hint)
+    message = f"cannot {step.text}: {_reason(step, number, words)}"
+    if isinstance(step, _BLAME_SPEC) and number not in _OURS:
+        return ExecutionError(message, hint)
+    return InfrastructureFault(message, hint)
+
+
+def _reason(step: steps.Step, number: int, words: str) -> str:
+    match step:
+        case steps.Attach() if number == errno.ENOTDIR:
+            return "a directory cannot be mounted over a file"
+        case steps.Attach() if number == errno.EISDIR:
+            return "a file cannot be mounted over a directory"
+        case steps.EnterDirectory() if number == errno.ENOTDIR:
+            return "it is not a directory"
+        case _:
+            return words or os.strerror(number)
+
+
+def _hint(step: steps.Step, number: int) -> str:
+    match step, number:
+        case steps.MountRoot() | steps.MountStack(), errno.ENOENT:
+            return "a layer was removed from the store while it was needed"
+        case steps.MountRoot() | steps.MountStack(), errno.EINVAL:
+            return "`python -m maelstrom.sandbox --check` tells what this host's kernel can do"
+        case steps.TakeBind(), errno.ENOENT:
+            return "the path must exist on the host before the job starts"
+        case steps.TakeBind(), errno.EACCES:
+            return "the user that runs the worker must be allowed to reach it"
+        case steps.Attach() | steps.MakeDirectory(), errno.EROFS:
+            return "make the mount point in a layer"
+        case steps.TakeTmp(), _:
+            return "look at the size of the mount"
+        case _:
+            return ""

@@ -1,0 +1,276 @@
+"""Start a job's program, look after it while it runs, and end all it has left.
+
+The slot is process 1 of the job's PID namespace, so whatever a job leaves behind becomes the slot's
+child, and one `kill(-1)` reaches it all, even while it forks.
+"""
+
+import os
+import resource
+import select
+import signal
+import time
+from typing import NamedTuple
+
+from maelstrom.linux import memory
+from maelstrom.sandbox.channel import Channel
+from maelstrom.sandbox.diagnosis import Words, explain_start, find_program
+from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
+from maelstrom.sandbox.steps import Spawn, Watch
+
+READ_BYTES = 65536
+# A look at all processes costs some 20 us each: at most a tenth of the time goes into it.
+SAMPLE_INTERVAL_S = 0.02
+SAMPLE_SHARE = 10
+DRAIN_S_MAX = 5.0
+# Between them a job cannot be told from one that is stuck in the kernel.
+_DRAIN_PAUSES_S = (0.0002, 0.001, 0.005, 0.02)
+_OOM_SCORE_JOB, _OOM_SCORE_SLOT = b"900", b"0"
+
+
+class StartError(Exception):
+    """The program could not be started, for a reason that was found."""
+
+    def __init__(self, words: Words, number: int) -> None:
+        super().__init__(words[0])
+        self.words = words
+        self.number = number
+
+
+class WorkerGone(Exception):
+    """Nobody waits for the outcome any more."""
+
+
+class Surprise(Exception):
+    """The slot is not what it should be: it must be replaced."""
+
+
+class Process(NamedTuple):
+    """The program that runs, and the ends of its pipes."""
+
+    pid: int
+    descriptor: int
+    stdout: int
+    stderr: int
+    started_s: float
+
+
+class Ended(NamedTuple):
+    """How it ended; `why` is empty if it did so by itself."""
+
+    why: str
+    status: int
+    duration_s: float
+    cpu_user_s: float
+    cpu_system_s: float
+    memory_peak_bytes: int
+    stdout: tuple[bytes, bytes, int]
+    stderr: tuple[bytes, bytes, int]
+
+
+class Capture:
+    """Keep the first and the last half of a stream, and count what is dropped between."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._head_max = bytes_max // 2
+        self._tail_max = bytes_max - self._head_max
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped = 0
+
+    def add(self, content: bytes) -> None:
+        """Take the next bytes of the stream."""
+        room = self._head_max - len(self._head)
+        if room > 0:
+            self._head += content[:room]
+            content = content[room:]
+        self._tail += content
+        # Trimmed when it has doubled, so that each byte is moved once on average.
+        if len(self._tail) > 2 * self._tail_max + READ_BYTES:
+            self._trim()
+
+    def result(self) -> tuple[bytes, bytes, int]:
+        """Return head, tail and the number of bytes dropped between them."""
+        self._trim()
+        return bytes(self._head), bytes(self._tail), self._dropped
+
+    def _trim(self) -> None:
+        excess = len(self._tail) - self._tail_max
+        if excess > 0:
+            del self._tail[:excess]
+            self._dropped += excess
+
+
+def spawn(step: Spawn, files: StageFiles, null: int) -> Process:
+    """Start the program; raises StartError, or OSError where the slot itself is short of means."""
+    path = find_program(step.program, step.search_path)
+    stdin = _open_stdin(step.stdin) if step.stdin else null
+    stdout, stdout_end = os.pipe2(os.O_CLOEXEC)
+    stderr, stderr_end = os.pipe2(os.O_CLOEXEC)
+    if files.last_pid >= 0:
+        # So every job finds itself with the same PID.
+        os.pwrite(files.last_pid, b"1", 0)
+    os.pwrite(files.oom_score, _OOM_SCORE_JOB, 0)
+    started_s = time.monotonic()
+    try:
+        pid = os.posix_spawn(
+            path,
+            step.arguments,
+            dict(step.environment),
+            file_actions=(
+                (os.POSIX_SPAWN_DUP2, stdin, 0),
+                (os.POSIX_SPAWN_DUP2, stdout_end, 1),
+                (os.POSIX_SPAWN_DUP2, stderr_end, 2),
+            ),
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        )
+    except OSError as error:
+        os.close(stdout)
+        os.close(stderr)
+        raise StartError(explain_start(path, error.errno), error.errno) from error
+    finally:
+        os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
+        for descriptor in (stdout_end, stderr_end, *((stdin,) if stdin != null else ())):
+            os.close(descriptor)
+    if step.open_files_max < SLOT_FILES_MIN:
+        limits = (step.open_files_max, step.open_files_max)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    return Process(pid, os.pidfd_open(pid), stdout, stderr, started_s)
+
+
+def _open_stdin(content: bytes) -> int:
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+class Watcher:
+    """Looks after one running job until nothing of it is left."""
+
+    def __init__(self, process: Process, watch: Watch, channel: Channel) -> None:
+        self._process = process
+        self._watch = watch
+        self._channel = channel
+        self._captures = {
+            process.stdout: Capture(watch.output_bytes_max),
+            process.stderr: Capture(watch.output_bytes_max),
+        }
+        self._why = ""
+        self._deadline_s = process.started_s + (watch.timeout_s or float("inf"))
+        self._sample_s = process.started_s + SAMPLE_INTERVAL_S
+        self._memory_peak_bytes = 0
+
+    def run(self) -> Ended:
+        """Wait for the end, bring it about where it must be, and clean up after it."""
+        self._wait()
+        duration_s = time.monotonic() - self._process.started_s
+        kill_all(signal.SIGKILL)
+        status, usage = self._reap()
+        for descriptor, capture in self._captures.items():
+            _drain(descriptor, capture)
+            os.close(descriptor)
+        os.close(self._process.descriptor)
+        return Ended(
+            self._why,
+            status,
+            duration_s,
+            usage[0],
+            usage[1],
+            max(self._memory_peak_bytes, usage[2]),
+            self._captures[self._process.stdout].result(),
+            self._captures[self._process.stderr].result(),
+        )
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        for descriptor in (*self._captures, self._process.descriptor, self._channel.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            wait_s = min(self._deadline_s, self._sample_s) - time.monotonic()
+            for descriptor, _ in poll.poll(max(0.0, wait_s * 1000)):
+                if descriptor == self._process.descriptor:
+                    return
+                if descriptor == self._channel.fileno():
+                    if self._channel.receive() is None:
+                        raise WorkerGone
+                    self._why = "killed"
+                    return
+                content = os.read(descriptor, READ_BYTES)
+                if content:
+                    self._captures[descriptor].add(content)
+                else:
+                    poll.unregister(descriptor)
+            if self._is_over(time.monotonic()):
+                return
+
+    def _is_over(self, now_s: float) -> bool:
+        """Whether we must end the job now."""
+        if now_s >= self._deadline_s:
+            if self._why:
+                return True
+            self._why = "timeout"
+            self._deadline_s = now_s + self._watch.grace_s
+            kill_all(signal.SIGTERM)
+        if now_s >= self._sample_s and self._has_too_much():
+            self._why = "memory"
+            return True
+        return False
+
+    def _has_too_much(self) -> bool:
+        began_s = time.monotonic()
+        held = memory.held_bytes("/proc")
+        if held > self._watch.memory_bytes_max:
+            held = memory.proportional_bytes("/proc")
+        self._memory_peak_bytes = max(self._memory_peak_bytes, held)
+        ended_s = time.monotonic()
+        self._sample_s = ended_s + max(SAMPLE_INTERVAL_S, SAMPLE_SHARE * (ended_s - began_s))
+        return held > self._watch.memory_bytes_max
+
+    def _reap(self) -> tuple[int, tuple[float, float, int]]:
+        """Wait until no child is left, and add up what all of them used."""
+        status = 0
+        user_s = system_s = 0.0
+        peak_bytes = 0
+        pauses = 0
+        deadline_s = time.monotonic() + DRAIN_S_MAX
+        while True:
+            try:
+                pid, child_status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return status, (user_s, system_s, peak_bytes)
+            if pid == 0:
+                if time.monotonic() > deadline_s:
+                    raise Surprise("a process of the job does not end; it is stuck in the kernel")
+                time.sleep(_DRAIN_PAUSES_S[min(pauses, len(_DRAIN_PAUSES_S) - 1)])
+                pauses += 1
+                continue
+            user_s += usage.ru_utime
+            system_s += usage.ru_stime
+            peak_bytes = max(peak_bytes, usage.ru_maxrss * 1024)
+            if pid == self._process.pid:
+                status = child_status
+
+
+def _drain(descriptor: int, capture: Capture) -> None:
+    """Read what is left in a pipe; its writers are gone, or out of our reach."""
+    os.set_blocking(descriptor, False)
+    while True:
+        try:
+            content = os.read(descriptor, READ_BYTES)
+        except BlockingIOError:
+            return
+        if not content:
+            return
+        capture.add(content)
+
+
+def kill_all(number: int) -> None:
+    """Send a signal to every process of the namespace but the slot."""
+    try:
+        os.kill(-1, number)
+    except ProcessLookupError:
+        pass  # None is left.

@@ -1,0 +1,204 @@
+"""Make a slot's home: new namespaces, and a small mount tree from which job roots are built.
+
+The home has /layers, /dev, /proc and mount points, and nothing else of the host: the fewer mounts
+it has, the cheaper is each job's copy of them. A failure is told as a sentence that completes
+"cannot ...", for the self-test to explain.
+"""
+
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable
+
+from maelstrom.linux import mount, namespace, process, seccomp
+from maelstrom.sandbox.steps import HOST_NAME, SlotKind
+
+DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
+DEVICE_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+)
+DEVICE_DIRECTORIES = ("shm", "pts", "mqueue")
+# What tells of the whole machine, and what a mistake in its permissions would open to jobs.
+PROC_HIDDEN = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list")
+PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+STACKS_MAX = 4
+# The slot itself needs some descriptors, however few its jobs may have.
+SLOT_FILES_MIN = 64
+# The two processes of a slot count as its own.
+SLOT_PROCESSES = 2
+
+
+class StageError(Exception):
+    """The host does not let us; `doing` completes "cannot ..."."""
+
+    def __init__(self, doing: str, error: OSError) -> None:
+        super().__init__(doing, error)
+        self.doing = doing
+        self.error = error
+
+
+class StageFiles:
+    """Descriptors that must be opened while the way to them is open."""
+
+    def __init__(self) -> None:
+        self.last_pid = -1
+        self.oom_score = -1
+
+
+def leave_host(kind: SlotKind) -> None:
+    """Enter new namespaces, as the process whose next child is the slot."""
+    user, group = os.geteuid(), os.getegid()
+    kinds = namespace.NEW_PID | namespace.NEW_MOUNT | namespace.NEW_IPC | namespace.NEW_UTS
+    _do("make a user namespace", namespace.unshare, namespace.NEW_USER)
+    try:
+        namespace.map_identity(kind.user, kind.group, user, group)
+    except OSError as error:
+        raise StageError(f"map an identity into the user namespace ({error.filename})", error) \
+            from error
+    _do("make mount, PID, IPC and UTS namespaces", namespace.unshare, kinds)
+    if not kind.has_host_network:
+        _do("make a network namespace", namespace.unshare, namespace.NEW_NETWORK)
+    try:
+        namespace.unshare(namespace.NEW_CGROUP)
+    except OSError:
+        pass  # Only hides the name of our own control group.
+
+
+def make_home(kind: SlotKind) -> StageFiles:
+    """Build the home tree and give up the host's; the working directory is that of the layers."""
+    layers = _do("copy the mount of the layers", mount.clone_tree, ".")
+    _do("make the layers read-only", _make_read_only, layers)
+    devices = {
+        name: _do(f"copy /dev/{name}", mount.clone_tree, f"/dev/{name}")
+        for name in DEVICES
+        if os.path.exists(f"/dev/{name}")
+    }
+    host = _do("copy the host's mounts", mount.clone_tree, "/") if kind.sees_host_files else -1
+    proc = _do("mount proc", _new_proc)
+    home = _do("mount a tmpfs", new_tmpfs, 1 << 20, 0o755)
+    directory = os.dup(home)
+    _do("attach a mount", mount.attach, home, ".")
+    os.fchdir(directory)
+    os.close(directory)
+    for name in ("layers", "dev", "proc", "new", "up", "empty", "stacks", "host"):
+        os.mkdir(name)
+    for number in range(STACKS_MAX):
+        os.mkdir(f"stacks/{number}")
+    _do("attach the layers", mount.attach, layers, "layers")
+    _do("attach proc", mount.attach, proc, "proc")
+    if host >= 0:
+        _do("attach the host's mounts", mount.attach, host, "host")
+    _do("make the tree of devices", _make_devices, devices)
+    _do("change the root", mount.pivot_root)
+    files = StageFiles()
+    files.oom_score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    try:
+        files.last_pid = os.open("/proc/sys/kernel/ns_last_pid", os.O_WRONLY)
+    except OSError:
+        pass  # A kernel without checkpoint and restore: jobs then have other PIDs than 2.
+    _do("mask parts of /proc", _mask_proc)
+    return files
+
+
+def give_up_powers(kind: SlotKind) -> None:
+    """Set, once and for all jobs of this slot, what they inherit."""
+    _do("set the host name", socket.sethostname, HOST_NAME)
+    os.umask(0o022)
+    _do("lock the security bits", process.forbid_root_privileges)
+    _do("set limits", _set_limits, kind)
+    _do("load the system call filter", seccomp.load)
+    # As process 1 of its namespace the slot does not hear what has no handler here.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def new_tmpfs(size_bytes: int, mode: int) -> int:
+    """Return a detached file system in memory."""
+    file_system = mount.open_file_system(b"tmpfs")
+    try:
+        mount.set_string(file_system, b"size", b"%d" % size_bytes)
+        # A file costs the kernel about a kilobyte that `size` does not count.
+        mount.set_string(file_system, b"nr_inodes", b"%d" % (1024 + size_bytes // 2048))
+        mount.set_string(file_system, b"mode", b"%o" % mode)
+        return mount.create(
+            file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES
+        )
+    finally:
+        os.close(file_system)
+
+
+def _new_proc() -> int:
+    file_system = mount.open_file_system(b"proc")
+    try:
+        return mount.create(
+            file_system,
+            mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES | mount.ATTRIBUTE_NO_EXECUTE,
+        )
+    finally:
+        os.close(file_system)
+
+
+def _make_read_only(tree: int) -> None:
+    mount.set_attributes(tree, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
+
+
+def _make_devices(devices: dict[str, int]) -> None:
+    mount.attach(new_tmpfs(1 << 16, 0o755), "dev")
+    for name, tree in devices.items():
+        os.close(os.open(f"dev/{name}", os.O_CREAT | os.O_WRONLY, 0o644))
+        mount.attach(tree, f"dev/{name}")
+    for name, target in DEVICE_LINKS:
+        os.symlink(target, f"dev/{name}")
+    for name in DEVICE_DIRECTORIES:
+        os.mkdir(f"dev/{name}")
+    # All jobs of the slot share it, and it belongs to their user.
+    _make_mount_read_only("dev")
+
+
+def _mask_proc() -> None:
+    for name in PROC_READ_ONLY:
+        if os.path.exists(f"/proc/{name}"):
+            tree = mount.clone_tree(f"/proc/{name}")
+            _make_read_only(tree)
+            mount.attach(tree, f"/proc/{name}")
+    for name in PROC_HIDDEN:
+        path = f"/proc/{name}"
+        if os.path.exists(path):
+            tree = mount.clone_tree("/empty" if os.path.isdir(path) else "/dev/null")
+            _make_read_only(tree)
+            mount.attach(tree, path)
+
+
+def _make_mount_read_only(path: str) -> None:
+    descriptor = os.open(path, os.O_PATH)
+    try:
+        mount.set_attributes(descriptor, mount.ATTRIBUTE_READ_ONLY, is_recursive=False)
+    finally:
+        os.close(descriptor)
+
+
+def _set_limits(kind: SlotKind) -> None:
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES)
+    _lower(resource.RLIMIT_NOFILE, max(kind.open_files_max, SLOT_FILES_MIN))
+
+
+def _lower(limit: int, value: int) -> None:
+    hard = resource.getrlimit(limit)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(limit, (value, value))
+
+
+def _do(doing: str, function: Callable[..., object], *arguments: object) -> int:
+    try:
+        result = function(*arguments)
+    except OSError as error:
+        raise StageError(doing, error) from error
+    return result if isinstance(result, int) else 0

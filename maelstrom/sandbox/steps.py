@@ -1,0 +1,233 @@
+"""The steps that make a container: plain values that can be printed, compared and sent.
+
+A step's `text` completes the sentence "cannot ...". The slot carries them out one by one; it knows
+how, and nothing of why.
+"""
+
+from typing import NamedTuple
+
+HOST_NAME = "maelstrom"
+
+
+class UnshareIpc(NamedTuple):
+    """Leave behind all System V objects and message queues."""
+
+    @property
+    def text(self) -> str:
+        return "make a new IPC namespace"
+
+
+class SwitchLoopback(NamedTuple):
+    """Switch the loopback device on or off."""
+
+    is_up: bool
+
+    @property
+    def text(self) -> str:
+        return f"switch the loopback device {'on' if self.is_up else 'off'}"
+
+
+class MountStack(NamedTuple):
+    """Mount many layers as one read-only file system in the slot, to be used by later roots too."""
+
+    layers: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return f"mount {len(self.layers)} layers as one"
+
+
+class UnshareMounts(NamedTuple):
+    """Have a mount tree of the job's own; the first step of every root."""
+
+    @property
+    def text(self) -> str:
+        return "make a new mount namespace"
+
+
+class MountRoot(NamedTuple):
+    """Mount the layers, lowest first, under an empty file system that takes what is written."""
+
+    layers: tuple[str, ...]
+    size_bytes: int
+
+    @property
+    def text(self) -> str:
+        return f"mount {len(self.layers)} layers as the root"
+
+
+class TakeDevices(NamedTuple):
+    """Copy the slot's /dev."""
+
+    @property
+    def text(self) -> str:
+        return "copy the tree of devices"
+
+
+class TakeProcesses(NamedTuple):
+    """Copy the slot's /proc."""
+
+    @property
+    def text(self) -> str:
+        return "copy the tree of processes"
+
+
+class TakeBind(NamedTuple):
+    """Copy a file or a tree of the host, with all that is mounted below it."""
+
+    host_path: str
+    is_read_only: bool
+
+    @property
+    def text(self) -> str:
+        return f"bind `{self.host_path}` of the host"
+
+
+class TakeSys(NamedTuple):
+    """Make a view of /sys with the devices of the job's own network namespace."""
+
+    @property
+    def text(self) -> str:
+        return "mount the kernel's objects (/sys)"
+
+
+class TakePseudoTerminals(NamedTuple):
+    """Make pseudo-terminals of the job's own."""
+
+    @property
+    def text(self) -> str:
+        return "mount pseudo-terminals"
+
+
+class TakeMessageQueues(NamedTuple):
+    """Make a view of the message queues of the job's own."""
+
+    @property
+    def text(self) -> str:
+        return "mount message queues"
+
+
+class TakeTmp(NamedTuple):
+    """Make an empty file system in memory."""
+
+    size_bytes: int
+
+    @property
+    def text(self) -> str:
+        return f"make a file system of {self.size_bytes} bytes in memory"
+
+
+class PivotRoot(NamedTuple):
+    """Change to the new root and let go of everything else."""
+
+    @property
+    def text(self) -> str:
+        return "change to the new root"
+
+
+class Attach(NamedTuple):
+    """Mount the oldest tree taken and not yet attached; make the mount point if it is missing."""
+
+    mount_point: str
+
+    @property
+    def text(self) -> str:
+        return f"mount on `{self.mount_point}`"
+
+
+class MakeDirectory(NamedTuple):
+    """Make a directory, and those above it, if it is missing."""
+
+    path: str
+
+    @property
+    def text(self) -> str:
+        return f"make the directory `{self.path}`"
+
+
+class SealRoot(NamedTuple):
+    """Make the root read-only; what is mounted below it stays as it is."""
+
+    @property
+    def text(self) -> str:
+        return "make the root read-only"
+
+
+class EnterDirectory(NamedTuple):
+    """Change to the working directory."""
+
+    path: str
+
+    @property
+    def text(self) -> str:
+        return f"enter the working directory `{self.path}`"
+
+
+class Spawn(NamedTuple):
+    """Find the program and start it."""
+
+    program: bytes
+    arguments: tuple[bytes, ...]
+    environment: tuple[tuple[bytes, bytes], ...]
+    search_path: bytes
+    stdin: bytes
+    open_files_max: int
+
+    @property
+    def text(self) -> str:
+        return f"run `{self.program.decode(errors='replace')}`"
+
+
+Step = (
+    UnshareIpc
+    | SwitchLoopback
+    | MountStack
+    | UnshareMounts
+    | MountRoot
+    | TakeDevices
+    | TakeProcesses
+    | TakeBind
+    | TakeSys
+    | TakePseudoTerminals
+    | TakeMessageQueues
+    | TakeTmp
+    | PivotRoot
+    | Attach
+    | MakeDirectory
+    | SealRoot
+    | EnterDirectory
+    | Spawn
+)
+
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in Step.__args__}
+
+
+def pack(steps: tuple[Step, ...]) -> tuple[tuple[object, ...], ...]:
+    """Return plain tuples, which marshal can carry."""
+    return tuple((type(step).__name__, *step) for step in steps)
+
+
+def unpack(packed: tuple[tuple[object, ...], ...]) -> tuple[Step, ...]:
+    """Return the steps that were packed."""
+    return tuple(_KINDS[str(name)](*fields) for name, *fields in packed)
+
+
+class Watch(NamedTuple):
+    """What the slot looks after while the job runs."""
+
+    timeout_s: float
+    """0 means no timeout."""
+    grace_s: float
+    memory_bytes_max: int
+    output_bytes_max: int
+
+
+class SlotKind(NamedTuple):
+    """What is fixed when a slot is made; a job runs in a slot of its own kind."""
+
+    user: int
+    group: int
+    has_host_network: bool
+    sees_host_files: bool
+    processes_max: int
+    open_files_max: int

@@ -1,0 +1,183 @@
+"""The process all slots are forked from: small, with one thread, everything imported.
+
+    worker ── zygote ── outer ── slot (process 1 of its namespaces) ── job
+                     └─ outer ── slot ...
+
+The outer process is only there because a process enters a new PID namespace by having a child in
+it. Each of them dies with the one before it, and a slot also ends when its worker closes the
+connection: whoever is killed, nothing stays behind.
+"""
+
+import gc
+import marshal
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+
+from maelstrom.linux import process
+from maelstrom.sandbox.channel import Channel
+from maelstrom.sandbox.slot import serve
+from maelstrom.sandbox.stage import StageError, leave_host
+from maelstrom.sandbox.steps import SlotKind
+
+REQUEST_BYTES_MAX = 4096
+
+
+def main() -> None:
+    """Serve the worker: arguments are its connection, the layers, and a user and group or -1."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    layers_root, user, group = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    _become_plain(connection.fileno())
+    try:
+        # Slots find the layers as their working directory: the way there may be closed to `user`.
+        os.chdir(layers_root)
+        if user >= 0:
+            _drop_to(user, group)
+        process.set_no_new_privileges()
+        process.set_name(b"maelstrom-zyg")
+    except OSError as error:
+        connection.send(marshal.dumps(("unavailable", f"start in `{layers_root}`", error.errno)))
+        return
+    connection.send(marshal.dumps(("ready", os.getpid())))
+    gc.collect()
+    gc.freeze()
+    _Zygote(connection).run()
+
+
+class _Zygote:
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._outers: dict[int, int] = {}
+        """Process descriptors of the outer processes, by the number of the slot."""
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+
+    def run(self) -> None:
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor != self._connection.fileno():
+                    self._bury(descriptor)
+                elif not self._serve():
+                    self._end()
+                    return
+
+    def _serve(self) -> bool:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._connection, REQUEST_BYTES_MAX, 1)
+        except ConnectionResetError:
+            return False
+        if not message:
+            return False
+        request, number, *arguments = marshal.loads(message)
+        if request == "make":
+            self._make(number, SlotKind(*arguments), descriptors[0])
+        elif number in self._outers:
+            signal.pidfd_send_signal(self._outers[number], signal.SIGKILL)
+        return True
+
+    def _make(self, number: int, kind: SlotKind, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._connection.close()
+            for outer in self._outers.values():
+                os.close(outer)
+            _run_outer(kind, Channel(socket.socket(fileno=descriptor)), parent)
+        os.close(descriptor)
+        self._outers[number] = os.pidfd_open(pid)
+        self._poll.register(self._outers[number], select.POLLIN)
+
+    def _bury(self, descriptor: int) -> None:
+        os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
+        self._poll.unregister(descriptor)
+        os.close(descriptor)
+        for number, outer in list(self._outers.items()):
+            if outer == descriptor:
+                del self._outers[number]
+
+    def _end(self) -> None:
+        for outer in self._outers.values():
+            signal.pidfd_send_signal(outer, signal.SIGKILL)
+        for outer in list(self._outers.values()):
+            self._bury(outer)
+
+
+def _run_outer(kind: SlotKind, channel: Channel, parent: int) -> None:
+    """Be the outer process; never returns."""
+    try:
+        process.set_parent_death_signal(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        process.set_name(b"maelstrom-out")
+        leave_host(kind)
+        # Entering the user namespace was a change of identity.
+        process.set_parent_death_signal(signal.SIGKILL)
+        _fork_slot(kind, channel)
+    except StageError as error:
+        channel.send(("unavailable", error.doing, error.error.errno))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _fork_slot(kind: SlotKind, channel: Channel) -> None:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            process.set_parent_death_signal(signal.SIGKILL)
+            os.close(writer)
+            # The outer process is not in sight from here: it is gone if its pipe is at its end.
+            if select.select([reader], [], [], 0)[0]:
+                os._exit(1)
+            os.close(reader)
+            process.set_name(b"maelstrom-slot")
+            serve(kind, channel)
+        except BrokenPipeError:
+            pass  # The worker is gone.
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(reader)
+    # It must not keep the connection open when the slot is gone.
+    os.close(channel.fileno())
+    os.waitpid(pid, 0)
+    os._exit(0)
+
+
+def _become_plain(kept: int) -> None:
+    """Forget what was inherited: descriptors, signal handlers and masks."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    if kept != 3:
+        os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    os.set_inheritable(kept, False)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue  # The library keeps some real-time signals for itself.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # What is typed at the worker's terminal is the worker's to act on.
+    os.setsid()
+
+
+def _drop_to(user: int, group: int) -> None:
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
+    process.set_dumpable()
