@@ -1,0 +1,181 @@
+"""The words of every report for people: one case, its failure, and the summary at the end.
+
+The layout follows cargo and nextest: a status in a right-aligned column, then what it is about.
+"""
+
+from maelstrom.model.case import CaseResult, Status
+from maelstrom.report import text
+from maelstrom.report.events import TargetFailed
+from maelstrom.report.summary import Summary
+
+WIDTH = 12
+"""Of the column with the status."""
+INDENT = " " * 4
+LISTED_FAILURES_MAX = 200
+
+_WORDS = {
+    Status.PASSED: "PASS",
+    Status.FAILED: "FAIL",
+    Status.TIMED_OUT: "TIMEOUT",
+    Status.CRASHED: "CRASH",
+    Status.SKIPPED: "SKIP",
+    Status.DISABLED: "DISABLED",
+    Status.EXECUTION_ERROR: "ERROR",
+    Status.INFRASTRUCTURE_ERROR: "INFRA ERROR",
+    Status.CANCELLED: "CANCELLED",
+}
+_COUNTED = {
+    Status.EXECUTION_ERROR: ("execution error", "execution errors"),
+    Status.INFRASTRUCTURE_ERROR: ("infrastructure error", "infrastructure errors"),
+}
+_SGR = {
+    Status.PASSED: "1;32",
+    Status.FAILED: "1;31",
+    Status.TIMED_OUT: "1;31",
+    Status.CRASHED: "1;31",
+    Status.SKIPPED: "1;33",
+    Status.DISABLED: "33",
+    Status.EXECUTION_ERROR: "1;31",
+    Status.INFRASTRUCTURE_ERROR: "1;35",
+    Status.CANCELLED: "1;33",
+}
+BOLD, DIM, RED = "1", "2", "31"
+
+
+class Wording:
+    """Writes lines, with colours if its terminal has them."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self._colour = colour
+
+    def case(self, result: CaseResult) -> list[str]:
+        """Return the line of a case, followed by its output if it is not good."""
+        verdict = result.verdict
+        head = [
+            self._status(verdict.status, _WORDS[verdict.status]),
+            self._paint(_time(result), DIM),
+            f"{self._paint(text.name(result.target), BOLD)}  {text.name(result.case)}",
+        ]
+        line = " ".join(head)
+        if verdict.status.is_good:
+            reason = text.name(verdict.reason)
+            return [f"{line}  {self._paint(f'({reason})', DIM)}" if reason else line]
+        lines = [line]
+        if verdict.reason:
+            lines.append(INDENT + self._paint(text.name(verdict.reason), RED))
+        for stream, content in (("stdout", verdict.stdout), ("stderr", verdict.stderr)):
+            shown = text.output(content)
+            if shown:
+                lines.append(INDENT + self._paint(f"--- {stream} ---", DIM))
+                lines += [(INDENT + row).rstrip() for row in shown]
+        return [*lines, ""] if len(lines) > 1 else lines
+
+    def broken(self, target: TargetFailed) -> list[str]:
+        """Return the lines of a target that could not be tested."""
+        status = Status.INFRASTRUCTURE_ERROR if target.is_ours else Status.EXECUTION_ERROR
+        shown = text.output(target.message) or ["it could not be tested"]
+        head = (
+            f"{self._status(status, _WORDS[status])} {self._paint(text.name(target.target), BOLD)}"
+        )
+        lines = [f"{head}: {shown[0]}", *(INDENT + row for row in shown[1:])]
+        if target.hint:
+            lines += [INDENT + ("hint: " if not i else "") + row
+                      for i, row in enumerate(text.output(target.hint))]  # fmt: skip
+        return lines
+
+    def note(self, content: str) -> list[str]:
+        """Return the lines of a note."""
+        return [f"maelstrom: {row}" for row in text.output(content)]
+
+    def summary(self, summary: Summary) -> list[str]:
+        """Return the account of a finished run."""
+        lines = [self._paint("-" * 60, DIM)]
+        cases = _number(summary.done, "case", "cases")
+        targets = _number(len(summary.targets), "target", "targets")
+        told = f"{cases} of {targets} in {duration(summary.elapsed_s)}"
+        if summary.where:
+            told += f", {text.name(summary.where)}"
+        if summary.interrupted:
+            left = summary.total - summary.done
+            told += f"; interrupted, {left} not run" if left else "; interrupted"
+        lines.append(self._row("Summary", BOLD, told))
+        lines.append(" " * (WIDTH + 1) + self.counts(summary))
+        for i, slow in enumerate(summary.slowest):
+            place = f"{text.name(slow.target)}  {text.name(slow.case)}"
+            row = f"{duration(slow.duration_s):>8}  {place}"
+            lines.append(self._row("" if i else "Slowest", BOLD, row))
+        return lines + self._failures(summary)
+
+    def counts(self, summary: Summary) -> str:
+        """Return how many cases had which verdict, the kinds told apart."""
+        parts = []
+        for status, count in summary.counts.items():
+            if count:
+                one, many = _COUNTED.get(status, (status.value, status.value))
+                part = self._paint(_number(count, one, many), _SGR[status])
+                if status is Status.PASSED and summary.cached:
+                    part += f" ({summary.cached} from the record)"
+                parts.append(part)
+        if summary.broken:
+            part = _number(len(summary.broken), "target", "targets") + " could not be tested"
+            parts.append(self._paint(part, "1;31"))
+        return ", ".join(parts) or "no cases"
+
+    def _failures(self, summary: Summary) -> list[str]:
+        if not summary.failed:
+            return []
+        lines = [self._row("Failures", "1;31", "")]
+        for target in summary.broken:
+            lines += self.broken(target)[:1]
+        for result in summary.failures[:LISTED_FAILURES_MAX]:
+            status = result.verdict.status
+            line = (
+                f"{self._status(status, _WORDS[status])} "
+                f"{self._paint(text.name(result.target), BOLD)}  {text.name(result.case)}"
+            )
+            reason = text.name(result.verdict.reason)
+            lines.append(f"{line}: {reason}" if reason else line)
+        if (left := len(summary.failures) - LISTED_FAILURES_MAX) > 0:
+            lines.append(self._row("", BOLD, f"... and {left} more"))
+        return lines + self._again(summary)
+
+    def _again(self, summary: Summary) -> list[str]:
+        targets = dict.fromkeys(
+            [t.target for t in summary.broken] + [r.target for r in summary.failures]
+        )
+        commands = dict.fromkeys(summary.again[t] for t in targets if t in summary.again)
+        return [
+            self._row("" if i else "Run again", BOLD, text.name(command))
+            for i, command in enumerate(commands)
+        ]
+
+    def _row(self, title: str, sgr: str, told: str) -> str:
+        return f"{self._paint(title.rjust(WIDTH), sgr) if title else ' ' * WIDTH} {told}".rstrip()
+
+    def _status(self, status: Status, word: str) -> str:
+        return self._paint(word.rjust(WIDTH), _SGR[status])
+
+    def _paint(self, told: str, sgr: str) -> str:
+        return f"\x1b[{sgr}m{told}\x1b[0m" if self._colour and told else told
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time for a person: `0.012 s`, `2 min 05 s`, `1 h 02 min`."""
+    if seconds < 60:
+        return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _time(result: CaseResult) -> str:
+    if result.is_cached:
+        return "[  record]"
+    if result.verdict.status in (Status.DISABLED, Status.CANCELLED):
+        return "[        ]"
+    return f"[{result.duration_s:7.3f}s]"
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
