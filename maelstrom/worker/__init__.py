@@ -1,0 +1,1 @@
+"""The daemon of one host: fetches layers, lays them out and runs jobs in slots."""

@@ -1,0 +1,157 @@
+"""Lay a layer out once: a directory of hard links to the content store.
+
+Rules of this file:
+1. A layer is made in a private directory and appears by rename, complete or not at all.
+2. A manifest cannot name a path below anything but a directory, so nothing in it leads outside.
+3. Whiteouts and opaque directories are written as extended attributes of the user's name space,
+   which is the form an overlay mounted by an ordinary user understands.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from maelstrom.errors import StoreError
+from maelstrom.model.digest import Digest
+from maelstrom.model.manifest import Directory, File, Manifest, Node, Symlink, Whiteout
+from maelstrom.store.disk import MTIME_NS, DiskStore, explained
+
+WHITEOUT_KERNEL_MIN = (6, 7)
+OPAQUE = "user.overlay.opaque"
+WHITEOUT = "user.overlay.whiteout"
+
+
+class LayerBuilder:
+    """Turns manifests in a store into directories below its `layers_root`; safe for threads."""
+
+    def __init__(self, store: DiskStore) -> None:
+        self._store = store
+        self.layers_root = store.layers_root
+        self._mutex = threading.Lock()
+        self._busy: dict[Digest, threading.Lock] = {}
+
+    def ensure(self, manifest_digest: Digest) -> str:
+        """Lay the layer out if it is not yet; return its directory's name below `layers_root`.
+
+        The manifest and all it names must be in the store, and should be pinned.
+        """
+        if not self._store.touch_layer(manifest_digest):
+            with self._alone(manifest_digest):
+                if not self._store.has_layer(manifest_digest):
+                    self._build(manifest_digest)
+        return manifest_digest.hash
+
+    @contextlib.contextmanager
+    def _alone(self, digest: Digest) -> Iterator[None]:
+        """Let one thread at a time build a layer, so that no other does the same work."""
+        with self._mutex:
+            lock = self._busy.setdefault(digest, threading.Lock())
+        with lock:
+            yield
+        with self._mutex:
+            self._busy.pop(digest, None)
+
+    def _build(self, digest: Digest) -> None:
+        manifest = Manifest.decode(self._store.read(digest))
+        private = self._store.temporary()
+        try:
+            with explained(private):
+                private.mkdir()
+                self._lay_out(manifest, private)
+                self._publish(private, self.layers_root / digest.hash)
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+
+    def _publish(self, private: Path, final: Path) -> None:
+        os.utime(private, ns=(time.time_ns(), MTIME_NS))
+        try:
+            private.rename(final)
+        except OSError as error:
+            # Another process was faster, and what it made is the same.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+
+    def _lay_out(self, manifest: Manifest, private: Path) -> None:
+        root = os.open(private, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            directories: set[str] = set()
+            marked: dict[str, bytes] = {}
+            self._finish(root, ".")
+            for path, node in manifest:
+                self._make_above(root, path, directories)
+                self._make(root, path, node, directories, marked)
+            for path, value in marked.items():
+                os.setxattr(private / path, OPAQUE, value)
+            for path in directories:
+                os.utime(path, ns=(MTIME_NS, MTIME_NS), dir_fd=root)
+        finally:
+            os.close(root)
+
+    def _make(
+        self, root: int, path: str, node: Node, directories: set[str], marked: dict[str, bytes]
+    ) -> None:
+        match node:
+            case File(content, is_executable):
+                self._store.link(content, is_executable=is_executable, name=path, directory=root)
+            case Directory(is_opaque):
+                self._make_directory(root, path, directories)
+                if is_opaque:
+                    marked[path] = b"y"
+            case Symlink(target):
+                os.symlink(target, os.fsencode(path), dir_fd=root)
+                os.utime(path, ns=(MTIME_NS, MTIME_NS), dir_fd=root, follow_symlinks=False)
+                self._give_link(root, path)
+            case Whiteout():
+                above = os.path.dirname(path)
+                # In an opaque directory there is nothing left to be hidden.
+                if marked.get(above) != b"y":
+                    self._make_whiteout(root, path)
+                    # The mark lets the kernel look for whiteouts where there are some.
+                    marked[above] = marked[""] = b"x"
+
+    def _make_above(self, root: int, path: str, directories: set[str]) -> None:
+        above = os.path.dirname(path)
+        if above and above not in directories:
+            self._make_above(root, above, directories)
+            self._make_directory(root, above, directories)
+
+    def _make_directory(self, root: int, path: str, directories: set[str]) -> None:
+        if path in directories:
+            return
+        os.mkdir(path, dir_fd=root)
+        self._finish(root, path)
+        directories.add(path)
+
+    def _finish(self, root: int, path: str) -> None:
+        os.chmod(path, 0o755, dir_fd=root)
+        self._give_link(root, path)
+
+    def _give_link(self, root: int, path: str) -> None:
+        if self._store.owner is not None:
+            os.chown(path, *self._store.owner, dir_fd=root, follow_symlinks=False)
+
+    def _make_whiteout(self, root: int, path: str) -> None:
+        if _kernel_version() < WHITEOUT_KERNEL_MIN:
+            wanted = ".".join(map(str, WHITEOUT_KERNEL_MIN))
+            raise StoreError(
+                f"a layer deletes `{path}`, which this kernel {os.uname().release} cannot show "
+                "in a container of an ordinary user",
+                hint=f"use a worker with Linux {wanted} or newer, or flatten the image first",
+            )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        file = os.open(path, flags, 0o444, dir_fd=root)
+        try:
+            os.setxattr(file, WHITEOUT, b"")
+            self._store.give(file)
+        finally:
+            os.close(file)
+
+
+def _kernel_version() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(filter(str.isdecimal, minor)))
