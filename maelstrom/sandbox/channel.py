@@ -12,6 +12,9 @@ MESSAGE_BYTES_MAX = 1 << 31
 
 Message = tuple[object, ...]
 
+RETIRED: Message = ("retired",)
+"""The slot's last word: what it may still be sent is not begun."""
+
 
 def encode(message: Message) -> bytes:
     """Return the bytes of a message."""

@@ -127,12 +127,12 @@ def _explain_content(path: bytes, name: str) -> Words | None:
 
 
 def _explain_script(head: bytes, name: str) -> Words | None:
-    line = head[2:].split(b"\n", 1)[0].strip()
+    line = head[2:].split(b"\n", 1)[0].strip(b" \t")
+    if line.endswith(b"\r"):
+        return f"script `{name}` has DOS line ends after its interpreter's name", ""
     interpreter = line.split(None, 1)[0] if line else b""
     if not interpreter:
         return f"script `{name}` names no interpreter after `#!`", ""
-    if interpreter.endswith(b"\r") or b"\r" in line:
-        return f"script `{name}` has DOS line ends after its interpreter's name", ""
     try:
         mode = os.stat(interpreter).st_mode
     except OSError:

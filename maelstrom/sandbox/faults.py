@@ -38,10 +38,6 @@ def explain(
 
 def _reason(step: steps.Step, number: int, words: str) -> str:
     match step:
-        case steps.Attach() if number == errno.ENOTDIR:
-            return "a directory cannot be mounted over a file"
-        case steps.Attach() if number == errno.EISDIR:
-            return "a file cannot be mounted over a directory"
         case steps.EnterDirectory() if number == errno.ENOTDIR:
             return "it is not a directory"
         case _:

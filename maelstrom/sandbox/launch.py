@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from maelstrom.sandbox.channel import HEADER, Message, decode, encode
+from maelstrom.sandbox.channel import HEADER, RETIRED, Message, decode, encode
 from maelstrom.sandbox.steps import SlotKind, Step
 
 START_S_MAX = 30.0
@@ -64,8 +64,11 @@ class SlotConnection(asyncio.Protocol):
             end = HEADER.size + length
             if len(self._buffer) < end:
                 return
-            self._messages.append(decode(self._buffer[HEADER.size : end]))
+            message = decode(self._buffer[HEADER.size : end])
             del self._buffer[:end]
+            self._messages.append(message)
+            if message == RETIRED:
+                self.is_open = False
         self._deliver()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -17,10 +17,10 @@ from maelstrom.errors import SpecError
 from maelstrom.model.outcome import Cancelled, ExecutionError, InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.check import explain_unavailable
-from maelstrom.sandbox.channel import Message
+from maelstrom.sandbox.channel import RETIRED, Message
 from maelstrom.sandbox.launch import ServiceUser, SlotConnection, Unavailable, Zygote, service_user
 from maelstrom.sandbox.plan import Defaults, Plan, plan
-from maelstrom.sandbox.results import outcome
+from maelstrom.sandbox.results import outcome_of
 from maelstrom.sandbox.steps import SlotKind, pack
 
 __all__ = ["Defaults", "ServiceUser", "SlotPool", "default_limits", "service_user"]
@@ -111,6 +111,14 @@ class SlotPool:
     async def _run(self, made: Plan, job: str) -> Outcome:
         packed = (pack(made.before), pack(made.root), pack(made.start))
         message = ("run", *packed, tuple(made.watch), made.is_root_reusable)
+        for _ in range(ATTEMPTS_MAX):
+            outcome = await self._attempt(made, job, message)
+            if outcome is not None:
+                return outcome
+        return InfrastructureFault(f"{ATTEMPTS_MAX} slots ended before they began the job")
+
+    async def _attempt(self, made: Plan, job: str, message: Message) -> Outcome | None:
+        """Run the job in one slot; None where the slot ended before it began."""
         slot = await self._take(made)
         if job in self._killed:
             self._idle.append(slot)
@@ -123,12 +131,14 @@ class SlotPool:
         except asyncio.CancelledError:
             self._lose(slot)
             raise
-        if reply is None or reply[0] == "fault":
+        if reply is None or reply[0] == "fault" or not slot.is_open:
             self._lose(slot)
-        elif slot.is_open:
+        else:
             self._idle.append(slot)
+        if reply == RETIRED:
+            return None
         if reply is not None:
-            return outcome(made, reply)
+            return outcome_of(made, reply)
         if job in self._killed:
             return Cancelled()
         lost = "slot was" if self._zygote.is_alive else "sandbox's zygote was"

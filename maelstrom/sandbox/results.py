@@ -18,7 +18,7 @@ from maelstrom.sandbox.faults import explain
 from maelstrom.sandbox.plan import Plan
 
 
-def outcome(plan: Plan, reply: Message) -> Outcome:
+def outcome_of(plan: Plan, reply: Message) -> Outcome:
     """Return how the job of a plan ended, from the slot's reply."""
     match reply:
         case ("ended", str(why), int(status), *rest):

@@ -148,9 +148,10 @@ def make_mount_point(path: str, *, is_directory: bool) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644))
         return
     if stat.S_ISDIR(mode) and not is_directory:
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise IsADirectoryError(errno.EISDIR, "a file cannot be mounted over a directory", path)
     if is_directory and not stat.S_ISDIR(mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        words = "a directory cannot be mounted over a file"
+        raise NotADirectoryError(errno.ENOTDIR, words, path)
 
 
 def _fingerprint(directory: int) -> Fingerprint | None:

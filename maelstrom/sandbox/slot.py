@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from maelstrom.linux import namespace, network, process
 from maelstrom.sandbox import steps
-from maelstrom.sandbox.channel import Channel
+from maelstrom.sandbox.channel import RETIRED, Channel
 from maelstrom.sandbox.diagnosis import NotFound
-from maelstrom.sandbox.job import Process, StartError, Surprise, Watcher, WorkerGone, kill_all, spawn
+from maelstrom.sandbox.job import Process, StartError, Surprise, Watcher, WorkerGone, spawn
 from maelstrom.sandbox.overlay import Overlays
 from maelstrom.sandbox.root import Root, RootBuilder
 from maelstrom.sandbox.stage import StageError, StageFiles, give_up_powers, make_home
@@ -64,29 +64,35 @@ class Slot:
         self._has_own_network = not kind.has_host_network
         self._sockets = network.SocketCounts("/proc/self") if self._has_own_network else None
         self._is_loopback_up = False
+        self._is_root_reusable = False
         self._bearing: Bearing | None = None
 
     def remember_bearing(self) -> None:
         """Take the present limits and priorities for the right ones."""
         self._bearing = Bearing.now()
 
-    def run(self, message: tuple[object, ...]) -> bool:
-        """Run one job and reply; returns whether the slot may go on."""
+    def run(self, message: tuple[object, ...]) -> None:
+        """Run one job and reply."""
         before, root, start, watch, is_reusable = message[1:]
         plan = [steps.unpack(part) for part in (before, root, start)]  # type: ignore[arg-type]
         started = self._start(*plan)
         if isinstance(started, Process):
-            try:
-                ended = Watcher(started, steps.Watch(*watch), self._channel).run()  # type: ignore[misc]
-            except Surprise as error:
-                self._channel.send(("fault", str(error)))
-                return False
+            ended = Watcher(started, steps.Watch(*watch), self._channel).run()  # type: ignore[misc]
             self._channel.send(("ended", *ended))
         else:
             self._channel.send(started)
-        if self._root is not None and not (is_reusable and self._root.is_untouched()):
+        self._is_root_reusable = bool(is_reusable)
+
+    def clean(self) -> bool:
+        """Undo what the job has changed; returns whether the slot may go on."""
+        if self._root is not None and not (self._is_root_reusable and self._root.is_untouched()):
             self._drop_root()
-        return self._is_clean()
+        if self._sockets is not None and not self._sockets.is_clean():
+            self._sockets.close()
+            namespace.unshare(namespace.NEW_NETWORK)
+            self._is_loopback_up = False
+            self._sockets = network.SocketCounts("/proc/self")
+        return Bearing.now() == self._bearing
 
     def _start(
         self,
@@ -147,15 +153,6 @@ class Slot:
             self._root.close()
             self._root = None
 
-    def _is_clean(self) -> bool:
-        """Replace the network namespace if it is not clean; tell whether the slot itself is."""
-        if self._sockets is not None and not self._sockets.is_clean():
-            self._sockets.close()
-            namespace.unshare(namespace.NEW_NETWORK)
-            self._is_loopback_up = False
-            self._sockets = network.SocketCounts("/proc/self")
-        return Bearing.now() == self._bearing
-
 
 def _describe(error: OSError) -> str:
     words = error.strerror or str(error)
@@ -182,11 +179,19 @@ def serve(kind: steps.SlotKind, channel: Channel) -> None:
         if message is None:
             return
         try:
-            if not slot.run(message):
-                return
-        except WorkerGone:
+            slot.run(message)
+        except (WorkerGone, ConnectionError):
+            return
+        except Surprise as error:
+            channel.send(("fault", str(error)))
             return
         except Exception:
-            kill_all(9)
             channel.send(("fault", traceback.format_exc(limit=8)))
             return
+        try:
+            if not slot.clean():
+                break
+        except OSError:
+            break
+    # Should a job be on its way already, its sender learns that it was never begun.
+    channel.send(RETIRED)

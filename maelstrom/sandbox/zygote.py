@@ -138,7 +138,7 @@ def _fork_slot(kind: SlotKind, channel: Channel) -> None:
             os.close(reader)
             process.set_name(b"maelstrom-slot")
             serve(kind, channel)
-        except BrokenPipeError:
+        except ConnectionError:
             pass  # The worker is gone.
         except BaseException:
             traceback.print_exc()

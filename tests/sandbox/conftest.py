@@ -1,0 +1,170 @@
+"""A pool of slots, and layers made of a static program and of this host's shell."""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maelstrom.errors import SandboxUnavailable
+from maelstrom.model.outcome import Outcome, Ran
+from maelstrom.model.spec import JobSpec
+from maelstrom.sandbox.pool import Defaults, SlotPool, service_user
+
+SHELL_PROGRAMS = ("sh", "cat", "ls", "id", "touch", "env", "hostname", "sleep", "mount", "stat")
+MIB = 1 << 20
+DEFAULTS = Defaults(memory_bytes_max=512 * MIB, write_bytes_max=16 * MIB, processes_max=200)
+
+
+class Sandbox:
+    """A pool with its event loop, for tests that are not coroutines themselves."""
+
+    def __init__(self, layers_root: Path, *, slots: int = 1) -> None:
+        self.layers_root = layers_root
+        self.runner = asyncio.Runner()
+        self.pool = SlotPool(
+            slots=slots,
+            layers_root=str(layers_root),
+            service_user=service_user(),
+            defaults=DEFAULTS,
+        )
+        self.numbers = iter(range(1_000_000))
+
+    def start(self) -> None:
+        """Start the pool."""
+        self.runner.run(self.pool.start())
+
+    def run(
+        self, *command: str, layers: tuple[str, ...] = ("tool", "shell"), **fields: Any
+    ) -> Outcome:
+        """Run one job."""
+        fields.setdefault("timeout_s", 20.0)
+        spec = JobSpec(program=command[0], arguments=command[1:], **fields)
+        return self.runner.run(self.pool.run(spec, layers, f"job {next(self.numbers)}"))
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.runner.run(self.pool.close())
+        self.runner.close()
+
+
+def text(outcome: Outcome) -> str:
+    """Return what a job wrote to stdout."""
+    assert isinstance(outcome, Ran), outcome
+    return outcome.effects.stdout.text()
+
+
+def answers(outcome: Outcome) -> dict[str, str]:
+    """Return lines like `bind=ok` as a dict."""
+    return dict(line.split("=", 1) for line in text(outcome).split())
+
+
+@pytest.fixture(scope="session")
+def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the layers: `tool`, `shell` and a dozen small ones."""
+    root = tmp_path_factory.mktemp("layers")
+    tool = root / "tool"
+    tool.mkdir()
+    source = Path(__file__).with_name("hostile.c")
+    subprocess.run(["gcc", "-O1", "-static", "-w", "-o", tool / "t", source], check=True)
+    _make_shell(root / "shell")
+    _make_odd(root / "odd")
+    for number in range(12):
+        layer = root / f"small{number}"
+        layer.mkdir()
+        (layer / f"file{number}").write_text(f"{number}\n")
+        (layer / "same").write_text(f"{number}\n")
+    user = service_user()
+    if user is not None:
+        for directory, _, names in os.walk(root):
+            for name in (".", *names):
+                os.chown(Path(directory, name), user.user, user.group, follow_symlinks=False)
+    return root
+
+
+def _make_shell(layer: Path) -> None:
+    (layer / "bin").mkdir(parents=True)
+    (layer / "etc").mkdir()
+    (layer / "etc/passwd").write_text("tester:x:1000:1000::/:/bin/sh\n")
+    for program in SHELL_PROGRAMS:
+        path = shutil.which(program)
+        assert path is not None
+        shutil.copy(path, layer / "bin" / program)
+        listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        for library in re.findall(r"(/\S+) \(0x", listing):
+            target = layer / library[1:]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                shutil.copy(library, target)
+
+
+def _make_odd(layer: Path) -> None:
+    (layer / "directory").mkdir(parents=True)
+    (layer / "etc").mkdir()
+    (layer / "escape").symlink_to("/proc/1/root")
+    (layer / "relative").symlink_to("../../../../etc")
+    (layer / "dangling").symlink_to("/nowhere")
+    files = {
+        "plain": (b"text", 0o444),
+        "nonsense": (b"\x01\x02", 0o555),
+        "empty": (b"", 0o555),
+        "script": (b"#!/bin/sh\necho from a script $1\n", 0o555),
+        "orphan": (b"#!/opt/missing/python3 -u\n", 0o555),
+        "dos": (b"#!/bin/sh\r\n", 0o555),
+        "noexec": (b"#!/bin/sh\n", 0o444),
+    }
+    for name, (content, mode) in files.items():
+        (layer / name).write_bytes(content)
+        (layer / name).chmod(mode)
+    foreign = bytearray(b"\x7fELF\x02\x01\x01" + bytes(57))
+    foreign[16:20] = b"\x02\x00\xb7\x00"
+    (layer / "foreign").write_bytes(foreign)
+    (layer / "foreign").chmod(0o555)
+
+
+@pytest.fixture(scope="session")
+def must_sandbox() -> bool:
+    """Tell whether a host that forbids containers fails the tests instead of passing them by."""
+    return bool(os.environ.get("MAELSTROM_MUST_SANDBOX"))
+
+
+@pytest.fixture(scope="module")
+def sandbox(layers_root: Path, must_sandbox: bool) -> Iterator[Sandbox]:
+    """Return a pool with one slot, so that one job follows the other in it."""
+    made = Sandbox(layers_root)
+    try:
+        made.start()
+    except SandboxUnavailable as error:
+        made.runner.close()
+        if must_sandbox:
+            raise
+        pytest.skip(str(error))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """Return a port of this host that someone listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def shared() -> Iterator[str]:
+    """Return a directory of this host that the sandbox's user may write to."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        path = Path(directory)
+        (path / "given").write_text("given\n")
+        user = service_user()
+        if user is not None:
+            for one in (path, path / "given"):
+                os.chown(one, user.user, user.group)
+        yield directory

@@ -1,0 +1,351 @@
+"""What a job finds, what it can do, and that the next one in its slot sees nothing of it."""
+
+import os
+import signal
+import time
+
+import pytest
+from tests.sandbox.conftest import MIB, Sandbox, answers, text
+
+from maelstrom.model.outcome import (
+    Cancelled,
+    ExecutionError,
+    Exited,
+    LimitExceeded,
+    Signaled,
+    TimedOut,
+)
+from maelstrom.model.spec import (
+    Bind,
+    DevPts,
+    Limits,
+    MessageQueue,
+    Network,
+    RootFileSystem,
+    Sys,
+    Tmp,
+)
+
+
+def test_a_program_ends_with_its_status_and_output(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("sh", "-c", "echo out; echo err >&2; exit 7")
+    assert isinstance(outcome, Exited)
+    assert outcome.status == 7
+    assert outcome.effects.stdout.content == b"out\n"
+    assert outcome.effects.stderr.content == b"err\n"
+    assert 0 < outcome.effects.duration_s < 20
+    assert outcome.effects.memory_peak_bytes > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGINT])
+def test_a_signal_is_told(sandbox: Sandbox, number: signal.Signals) -> None:
+    outcome = sandbox.run("/t", "raise", str(int(number)))
+    assert isinstance(outcome, Signaled)
+    assert outcome.signal == number
+
+
+def test_abort_is_an_abort(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("/t", "abort")
+    assert isinstance(outcome, Signaled)
+    assert outcome.signal == signal.SIGABRT
+
+
+def test_a_job_is_an_ordinary_user_in_a_world_of_its_own(sandbox: Sandbox) -> None:
+    script = "id -u; id -g; hostname; echo $$; pwd; umask; cat /proc/1/comm; ls -A /tmp /dev/shm"
+    outcome = sandbox.run("sh", "-c", script, working_directory="/work/deep")
+    assert text(outcome) == (
+        "1000\n1000\nmaelstrom\n2\n/work/deep\n0022\nmaelstrom-slot\n/dev/shm:\n\n/tmp:\n"
+    )
+
+
+@pytest.mark.parametrize(("user", "group"), [(0, 0), (1000, 1000), (4321, 99)])
+def test_a_job_is_whom_it_asked_to_be_and_has_no_privilege(
+    sandbox: Sandbox, user: int, group: int
+) -> None:
+    script = "id -u; id -g; while read k v; do case $k in Cap[IPEA]*|NoNew*|Seccomp:) echo $k $v;;"
+    script += " esac; done < /proc/self/status"
+    outcome = sandbox.run("sh", "-c", script, user=user, group=group)
+    none = "0" * 16
+    assert text(outcome).split("\n")[:-1] == [
+        str(user),
+        str(group),
+        *(f"Cap{kind}: {none}" for kind in ("Inh", "Prm", "Eff")),
+        f"CapAmb: {none}",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+    ]
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_what_is_forbidden_is_refused(sandbox: Sandbox, user: int) -> None:
+    outcome = sandbox.run("/t", "forbidden", user=user)
+    told = answers(outcome)
+    assert told.pop("kill_init") == "ok", "sending it is allowed; it has no effect"
+    assert told.pop("setuid") in ("EINVAL", "EPERM")
+    assert set(told.values()) <= {"EPERM", "EACCES"}, told
+
+
+def test_only_the_three_standard_descriptors_are_open(sandbox: Sandbox) -> None:
+    assert text(sandbox.run("/t", "descriptors")) == "0 1 2 "
+
+
+def test_signals_are_as_after_login(sandbox: Sandbox) -> None:
+    assert text(sandbox.run("/t", "signals")) == ""
+
+
+def test_the_environment_is_exactly_the_one_asked_for(sandbox: Sandbox) -> None:
+    environment = (("PATH", "/bin"), ("NAME", "a b\udcff"), ("EMPTY", ""))
+    outcome = sandbox.run("env", environment=environment)
+    assert isinstance(outcome, Exited)
+    lines = outcome.effects.stdout.content.split(b"\n")
+    assert sorted(lines) == [b"", b"EMPTY=", b"NAME=a b\xff", b"PATH=/bin"]
+
+
+def test_arguments_may_be_any_bytes(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("sh", "-c", 'printf "%s|" "$@"', "x", "", "a\nb", "\udcfe", "ü")
+    assert isinstance(outcome, Exited)
+    assert outcome.effects.stdout.content == b"|a\nb|\xfe|" + "ü|".encode()
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+def test_stdin_is_what_was_given(sandbox: Sandbox, size: int) -> None:
+    outcome = sandbox.run("cat", stdin=b"x" * size, limits=Limits(output_bytes_max=4_000_000))
+    assert isinstance(outcome, Exited)
+    assert outcome.effects.stdout.content == b"x" * size
+
+
+@pytest.mark.parametrize("network", [Network.DISABLED, Network.LOOPBACK])
+def test_the_network_is_off_or_loops_back(sandbox: Sandbox, network: Network) -> None:
+    told = answers(sandbox.run("/t", "loopback", "5000", network=network))
+    is_up = network is Network.LOOPBACK
+    assert told == {"bind": "ok", "connect": "ok" if is_up else "ENETUNREACH"}
+
+
+def test_a_local_network_is_the_hosts(sandbox: Sandbox, listener: int) -> None:
+    assert answers(sandbox.run("/t", "connect", str(listener))) == {"connect": "ENETUNREACH"}
+    outcome = sandbox.run("/t", "connect", str(listener), network=Network.LOCAL)
+    assert answers(outcome) == {"connect": "ok"}
+    assert answers(sandbox.run("/t", "connect", str(listener))) == {"connect": "ENETUNREACH"}
+
+
+def test_a_job_may_write_and_the_next_sees_nothing(sandbox: Sandbox) -> None:
+    look = "ls -A / /tmp /dev/shm /work; stat -c %a /"
+    before = text(sandbox.run("sh", "-c", look, working_directory="/work"))
+    for way in ("leave-files", "chmod-root", "attribute"):
+        assert isinstance(sandbox.run("/t", way, working_directory="/work"), Exited)
+    assert text(sandbox.run("sh", "-c", look, working_directory="/work")) == before
+    assert "left" not in before
+
+
+def test_an_untouched_root_is_used_again(sandbox: Sandbox) -> None:
+    def root() -> str:
+        return text(sandbox.run("stat", "-f", "-c", "%i", "/tmp"))
+
+    sandbox.run("/t", "leave-files")
+    first = root()
+    assert root() == first
+    sandbox.run("/t", "leave-files")
+    assert root() != first
+
+
+def test_layers_of_another_job_are_not_seen(sandbox: Sandbox) -> None:
+    sandbox.run("/t", "true", layers=("tool", "shell"))
+    outcome = sandbox.run("ls", "-A", "/", layers=("shell", "small3", "small2"))
+    assert text(outcome).split() == sorted(
+        "bin dev etc file2 file3 lib lib64 proc same tmp".split()
+    ), text(outcome)
+    assert text(sandbox.run("cat", "/same", layers=("shell", "small3", "small2"))) == "2\n"
+
+
+def test_many_layers_make_one_root(sandbox: Sandbox) -> None:
+    layers = ("shell", "tool", *(f"small{number}" for number in range(12)))
+    for _ in range(3):
+        script = "cat /file0 /file11 /same; echo x > /same; touch /new; cat /same"
+        assert text(sandbox.run("sh", "-c", script, layers=layers)) == "0\n11\n11\nx\n"
+    assert text(sandbox.run("cat", "/same", layers=layers[::-1])) == "0\n"
+
+
+def test_no_layers_at_all_is_a_root_too(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("/t", "true", layers=())
+    assert isinstance(outcome, ExecutionError)
+    assert outcome.message == "program `/t` is not in the container"
+
+
+def test_ipc_objects_do_not_stay(sandbox: Sandbox) -> None:
+    assert sandbox.run("/t", "leave-ipc").status == 0  # type: ignore[union-attr]
+    assert answers(sandbox.run("/t", "find-ipc")) == {"shm": "ENOENT", "msg": "ENOENT"}
+
+
+def test_sockets_do_not_stay(sandbox: Sandbox) -> None:
+    for _ in range(2):
+        assert answers(sandbox.run("/t", "bind-abstract")) == {"bind": "ok"}
+        told = answers(sandbox.run("/t", "loopback", "5000", network=Network.LOOPBACK))
+        assert told == {"bind": "ok", "connect": "ok"}
+
+
+def test_daemons_end_with_their_job_and_do_not_delay_it(sandbox: Sandbox) -> None:
+    began_s = time.monotonic()
+    assert isinstance(sandbox.run("/t", "leave-daemon"), Exited)
+    assert time.monotonic() - began_s < 5
+    outcome = sandbox.run("sh", "-c", "echo /proc/[0-9]*")
+    assert text(outcome) == "/proc/1 /proc/2\n"
+
+
+@pytest.mark.parametrize("way", ["zombies", "kill-parent"])
+def test_rude_jobs_end_well(sandbox: Sandbox, way: str) -> None:
+    outcome = sandbox.run("/t", way)
+    assert isinstance(outcome, Exited)
+    assert outcome.status == 0
+    assert text(sandbox.run("sh", "-c", "echo $$")) == "2\n"
+
+
+def test_a_job_that_kills_all_it_can_kills_itself_only(sandbox: Sandbox) -> None:
+    # The kernel spares who calls kill(-1).
+    outcome = sandbox.run("sh", "-c", "sleep 100 & /t kill-all; echo on")
+    assert isinstance(outcome, Signaled)
+    assert outcome.signal == signal.SIGKILL
+
+
+def test_output_closed_early_does_not_end_the_job(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("/t", "close-output")
+    assert isinstance(outcome, Exited)
+    assert outcome.status == 7
+
+
+def test_endless_output_is_cut_and_costs_little(sandbox: Sandbox) -> None:
+    limits = Limits(output_bytes_max=1001)
+    outcome = sandbox.run("/t", "flood", timeout_s=0.5, grace_s=0.0, limits=limits)
+    assert isinstance(outcome, TimedOut)
+    output = outcome.effects.stdout
+    assert (len(output.head), len(output.tail)) == (500, 501)
+    assert output.dropped_bytes > MIB
+
+
+def test_head_and_tail_are_the_first_and_the_last(sandbox: Sandbox) -> None:
+    script = "i=1000; while [ $i -lt 2000 ]; do echo $i; i=$((i+1)); done"
+    outcome = sandbox.run("sh", "-c", script, limits=Limits(output_bytes_max=20))
+    assert isinstance(outcome, Exited)
+    output = outcome.effects.stdout
+    assert output.head == b"1000\n1001\n"
+    assert output.tail == b"1998\n1999\n"
+    assert output.dropped_bytes == 5 * 1000 - 20
+
+
+@pytest.mark.parametrize(
+    ("way", "said"), [("ignore-term", b"ignoring\n"), ("obey-term", b"softly\n"), ("stop", b"")]
+)
+def test_time_that_is_up_ends_a_job(sandbox: Sandbox, way: str, said: bytes) -> None:
+    outcome = sandbox.run("/t", way, timeout_s=0.2, grace_s=0.2)
+    assert isinstance(outcome, TimedOut)
+    assert outcome.effects.stdout.content == said
+    assert 0.2 <= outcome.effects.duration_s < 5
+
+
+def test_a_fork_bomb_ends_with_its_time(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("/t", "fork-bomb", timeout_s=0.5, grace_s=0.1)
+    assert isinstance(outcome, TimedOut)
+    assert text(sandbox.run("sh", "-c", "echo /proc/[0-9]*")) == "/proc/1 /proc/2\n"
+
+
+def test_processes_are_limited(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("/t", "processes", limits=Limits(processes_max=20))
+    assert text(outcome) == "EAGAIN 19\n"
+    assert text(sandbox.run("/t", "processes")) == "EAGAIN 199\n"
+
+
+@pytest.mark.parametrize("most", [10, 100])
+def test_open_files_are_limited(sandbox: Sandbox, most: int) -> None:
+    outcome = sandbox.run("/t", "open-files", limits=Limits(open_files_max=most))
+    assert text(outcome) == f"EMFILE {most - 3}\n"
+
+
+def test_too_much_memory_ends_a_job(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("/t", "eat", limits=Limits(memory_bytes_max=64 * MIB))
+    assert isinstance(outcome, LimitExceeded)
+    assert outcome.limit == "memory"
+    assert 64 * MIB <= outcome.effects.memory_peak_bytes < 512 * MIB
+
+
+@pytest.mark.parametrize("path", ["/full", "/tmp/full", "/dev/shm/full", "/mnt/full"])
+def test_a_full_file_system_is_the_jobs_own_problem(sandbox: Sandbox, path: str) -> None:
+    limits = Limits(write_bytes_max=2 * MIB)
+    outcome = sandbox.run("/t", "fill", path, limits=limits, mounts=(Tmp("/mnt"),))
+    word, total = text(outcome).split()
+    assert word == "ENOSPC"
+    assert MIB < int(total) <= 2 * MIB
+
+
+def test_what_a_job_changes_in_the_slot_costs_the_slot(sandbox: Sandbox) -> None:
+    first = _slot_process(sandbox)
+    sandbox.run("/t", "tamper")
+    assert text(sandbox.run("/t", "open-files")) == "EMFILE 4093\n"
+    assert _slot_process(sandbox) != first
+
+
+def _slot_process(sandbox: Sandbox) -> str:
+    """Return something that differs from slot to slot."""
+    return text(sandbox.run("stat", "-L", "-c", "%i", "/proc/self/ns/user"))
+
+
+def test_a_read_only_root_takes_no_writes_but_tmp_does(sandbox: Sandbox) -> None:
+    outcome = sandbox.run(
+        "sh",
+        "-c",
+        "touch /x /etc/x /work/x; touch /tmp/y /dev/shm/y /data/y && ls /tmp",
+        root=RootFileSystem.READ_ONLY,
+        working_directory="/work",
+        mounts=(Tmp("/data"),),
+    )
+    assert text(outcome) == "y\n"
+    assert outcome.effects.stderr.text().count("Read-only file system") == 3  # type: ignore[union-attr]
+
+
+def test_special_mounts_are_there(sandbox: Sandbox) -> None:
+    mounts = (Sys(), DevPts(), MessageQueue(), Tmp("/data/deep/tmp", size_bytes=MIB))
+    script = "ls /sys/class/net; echo /dev/pts/*; stat -f -c %T /dev/mqueue; stat -f -c %b*%S /data/deep/tmp"
+    outcome = sandbox.run("sh", "-c", script, mounts=mounts)
+    assert text(outcome).split() == ["lo", "/dev/pts/ptmx", "mqueue", "256*4096"]
+
+
+def test_cancelled_is_told(sandbox: Sandbox) -> None:
+    import asyncio
+
+    from maelstrom.model.spec import JobSpec
+
+    async def cancel() -> object:
+        spec = JobSpec(program="/t", arguments=("sleep", "100"))
+        running = asyncio.create_task(sandbox.pool.run(spec, ("tool",), "doomed"))
+        await asyncio.sleep(0.1)
+        sandbox.pool.kill("doomed")
+        return await running
+
+    began_s = time.monotonic()
+    assert sandbox.runner.run(cancel()) == Cancelled()
+    assert time.monotonic() - began_s < 5
+    assert text(sandbox.run("sh", "-c", "echo /proc/[0-9]*")) == "/proc/1 /proc/2\n"
+
+
+def test_output_of_jobs_is_not_mixed(sandbox: Sandbox) -> None:
+    for number in range(20):
+        assert text(sandbox.run("sh", "-c", f"echo {number}")) == f"{number}\n"
+
+
+def test_binds_show_the_host_and_read_only_is_locked(sandbox: Sandbox, shared: str) -> None:
+    mounts = (Bind("/ro", shared), Bind("/rw", shared, is_read_only=False))
+    script = "cat /ro/given; touch /ro/x; echo made > /rw/made; /t nested /ro; /t nested /proc/sys"
+    outcome = sandbox.run("sh", "-c", script, mounts=mounts)
+    out = text(outcome)
+    assert out.startswith("given\n")
+    assert "unshare=ok" in out
+    assert out.count("remount=EPERM") == 2
+    assert out.count("umount=EINVAL") == 2
+    assert "write=ok" not in out
+    assert "Read-only" in outcome.effects.stderr.text()  # type: ignore[union-attr]
+    with open(os.path.join(shared, "made")) as made:  # noqa: PTH118, PTH123
+        assert made.read() == "made\n"
+
+
+def test_a_file_can_be_bound(sandbox: Sandbox, shared: str) -> None:
+    mounts = (Bind("/etc/new/given", f"{shared}/given"), Bind("/etc/passwd", f"{shared}/given"))
+    outcome = sandbox.run("cat", "/etc/new/given", "/etc/passwd", mounts=mounts)
+    assert text(outcome) == "given\ngiven\n"
