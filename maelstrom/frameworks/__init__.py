@@ -2,12 +2,30 @@
 
 from maelstrom.errors import SpecError
 from maelstrom.frameworks.base import Framework
+from maelstrom.frameworks.boost import Boost
+from maelstrom.frameworks.catch2 import Catch2
+from maelstrom.frameworks.detect import detect, detect_directory, detect_file
+from maelstrom.frameworks.doctest import Doctest
 from maelstrom.frameworks.gtest import GoogleTest
 from maelstrom.frameworks.plain import Plain
 from maelstrom.frameworks.pytest import Pytest
+from maelstrom.frameworks.tap import Tap
+from maelstrom.frameworks.unittest import Unittest
+
+__all__ = ["FRAMEWORKS", "detect", "detect_directory", "detect_file", "framework"]
 
 FRAMEWORKS: dict[str, Framework] = {
-    known.name: known for known in (GoogleTest(), Pytest(), Plain())
+    known.name: known
+    for known in (
+        GoogleTest(),
+        Catch2(),
+        Doctest(),
+        Boost(),
+        Pytest(),
+        Unittest(),
+        Tap(),
+        Plain(),
+    )
 }
 
 

@@ -34,6 +34,8 @@ class Case(msgspec.Struct, frozen=True):
     markers: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
+    edition: str = ""
+    """Which edition of the framework listed it, where they run a case differently."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -64,8 +64,6 @@ class Quiet:
             config.option.numprocesses = 0
             config.option.dist = "no"
             config.option.tx = []
-        # What is next to the case may be broken; that is told by a case of its own.
-        config.option.continue_on_collection_errors = True
         yield
 
     @pytest.hookimpl(trylast=True)
@@ -112,6 +110,7 @@ class Running(Quiet):
     def __init__(self, wanted: str) -> None:
         super().__init__()
         self.wanted = wanted
+        self.path = Path.cwd() / wanted.split("::")[0]
         self.status = "missing"
         self.reason = ""
         self.shown: list[str] = []
@@ -124,8 +123,12 @@ class Running(Quiet):
             config.hook.pytest_deselected(items=others)
         items[:] = wanted
 
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        # A neighbour that cannot be collected is a case of its own.
+        is_on_the_way = self.path.is_relative_to(collection_path)
+        return None if is_on_the_way or collection_path.is_relative_to(self.path) else True
+
     def pytest_collectreport(self, report: Any) -> None:
-        # Only what holds the case matters: a neighbour that cannot be collected is its own case.
         if report.passed or not (self.wanted + "::").startswith(report.nodeid):
             return
         self._take(report, "skipped" if report.skipped else "failed")
