@@ -1,5 +1,7 @@
 """What a process may say about itself: prctl, descriptors, priorities."""
 
+import os
+
 from maelstrom.linux.calls import system_call
 
 _PR_SET_PDEATHSIG = 1
@@ -23,6 +25,14 @@ def set_parent_death_signal(signal: int) -> None:
 def set_dumpable() -> None:
     """Own the files below /proc/self again after a change of identity."""
     system_call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def become(user: int, group: int) -> None:
+    """Be another user for good, without supplementary groups."""
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
+    set_dumpable()
 
 
 def set_name(name: bytes) -> None:

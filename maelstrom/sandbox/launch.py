@@ -3,14 +3,18 @@
 import asyncio
 import marshal
 import os
+import re
 import socket
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from maelstrom.sandbox.channel import HEADER, RETIRED, Message, decode, encode
-from maelstrom.sandbox.steps import SlotKind, Step
+from maelstrom.sandbox.removal import remove_tree
+from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER, SlotKind, Step
 
 START_S_MAX = 30.0
 END_S_MAX = 10.0
@@ -109,9 +113,13 @@ class SlotConnection(asyncio.Protocol):
 class Zygote:
     """The process that makes slots."""
 
-    def __init__(self, layers_root: str, service_user: ServiceUser | None) -> None:
+    def __init__(
+        self, layers_root: str, service_user: ServiceUser | None, linux: tuple[int, int]
+    ) -> None:
         self._layers_root = layers_root
         self._service_user = service_user or ServiceUser(-1, -1)
+        self._linux = linux
+        self._uppers = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
 
@@ -127,6 +135,8 @@ class Zygote:
 
     async def start(self) -> None:
         """Start it; raises Unavailable."""
+        if self._linux < LINUX_TMPFS_UPPER:
+            self._uppers = _make_uppers(self._layers_root, self._service_user)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self._connection = ours
@@ -138,6 +148,8 @@ class Zygote:
                     str(theirs.fileno()),
                     self._layers_root,
                     *map(str, self._service_user),
+                    ".".join(map(str, self._linux)),
+                    self._uppers and os.path.relpath(self._uppers, self._layers_root),
                 ],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
@@ -191,6 +203,26 @@ class Zygote:
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
+        if self._uppers:
+            await asyncio.to_thread(remove_tree, self._uppers)
+            self._uppers = ""
+
+
+def linux_version() -> tuple[int, int]:
+    """Return the running kernel's version."""
+    major, minor = re.findall(r"\d+", os.uname().release)[:2]
+    return int(major), int(minor)
+
+
+def _make_uppers(layers_root: str, user: ServiceUser) -> str:
+    """Make a directory on the disk of the layers, or elsewhere if the user could not reach it."""
+    place = os.path.dirname(layers_root)
+    if user.user >= 0 and not os.stat(place).st_mode & stat.S_IXOTH:
+        place = "/var/tmp"
+    directory = tempfile.mkdtemp(prefix=".maelstrom-", dir=place)
+    if user.user >= 0:
+        os.chown(directory, user.user, user.group)
+    return directory
 
 
 def service_user() -> ServiceUser | None:

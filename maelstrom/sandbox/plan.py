@@ -79,7 +79,10 @@ class Plan(NamedTuple):
 
 
 def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
-    """Return the plan for a spec; `layers` are directory names, lowest first."""
+    """Return the plan for a spec; `layers` are directory names, lowest first.
+
+    Raises SpecError.
+    """
     limits = spec.limits
     is_local = spec.network is Network.LOCAL
     before: tuple[Step, ...] = (UnshareIpc(),)
@@ -108,6 +111,12 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
 
 
 def _root(spec: JobSpec, layers: tuple[str, ...], size_bytes: int) -> tuple[Step, ...]:
+    for mount in spec.mounts:
+        if mount.mount_point == "/dev" or f"{mount.mount_point}/".startswith("/proc/"):
+            raise SpecError(
+                f"the mount point `{mount.mount_point}` is taken",
+                hint="every container has /dev and /proc of its own",
+            )
     # A mount below another one's mount point must come after it.
     mounts = sorted(spec.mounts, key=lambda mount: mount.mount_point.count("/"))
     takes: list[Step] = [TakeDevices(), TakeProcesses(), TakeTmp(size_bytes), TakeTmp(size_bytes)]

@@ -18,7 +18,7 @@ from maelstrom.model.outcome import Cancelled, ExecutionError, InfrastructureFau
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.check import explain_unavailable
 from maelstrom.sandbox.channel import RETIRED, Message
-from maelstrom.sandbox.launch import ServiceUser, SlotConnection, Unavailable, Zygote, service_user
+from maelstrom.sandbox.launch import ServiceUser, SlotConnection, Unavailable, Zygote, linux_version, service_user
 from maelstrom.sandbox.plan import Defaults, Plan, plan
 from maelstrom.sandbox.results import outcome_of
 from maelstrom.sandbox.steps import SlotKind, pack
@@ -45,10 +45,12 @@ class SlotPool:
         layers_root: str,
         service_user: ServiceUser | None,
         defaults: Defaults | None = None,
+        linux: tuple[int, int] | None = None,
     ) -> None:
+        """`linux` is for tests: to do as if the kernel were older."""
         self._slots_max = slots
         self._defaults = defaults or default_limits(slots)
-        self._zygote = Zygote(layers_root, service_user)
+        self._zygote = Zygote(os.path.realpath(layers_root), service_user, linux or linux_version())
         self._restarting = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._idle: list[SlotConnection] = []

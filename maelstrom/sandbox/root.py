@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from maelstrom.linux import mount, namespace
 from maelstrom.sandbox import steps
-from maelstrom.sandbox.overlay import Overlays
+from maelstrom.sandbox.overlay import Overlays, Upper
 from maelstrom.sandbox.stage import new_tmpfs
 
 # More than this many directories of ours in an upper tree, and looking at them costs more than a
@@ -25,19 +25,23 @@ class Root:
         self.namespace = -1
         self.writable: list[int] = []
         self.taken: list[int] = []
+        self.upper: Upper | None = None
         self._fingerprints: list[Fingerprint | None] = []
 
     def seal(self, own_process: int) -> None:
         """Remember the finished root as it is now; takes the slot's own directory below /proc."""
         self.namespace = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
-        self._fingerprints = [_fingerprint(directory) for directory in self.writable]
+        self._fingerprints = [_fingerprint(directory) for directory in self._watched()]
 
     def is_untouched(self) -> bool:
         """Whether nothing was written since."""
-        for directory, before in zip(self.writable, self._fingerprints, strict=True):
+        for directory, before in zip(self._watched(), self._fingerprints, strict=True):
             if before is None or _fingerprint(directory) != before:
                 return False
         return True
+
+    def _watched(self) -> list[int]:
+        return [*self.writable, *([self.upper.directory] if self.upper else [])]
 
     def close(self) -> None:
         """Let go of it; the kernel frees it all."""
@@ -45,6 +49,9 @@ class Root:
             if descriptor >= 0:
                 os.close(descriptor)
         self.writable, self.taken, self.namespace = [], [], -1
+        if self.upper is not None:
+            self.upper.close()
+            self.upper = None
 
 
 class RootBuilder:
@@ -79,7 +86,7 @@ class RootBuilder:
 
     def _mount_root(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountRoot)
-        root.writable.append(self._overlays.mount_root(step.layers, step.size_bytes))
+        root.upper = self._overlays.mount_root(step.layers, step.size_bytes)
 
     def _take_bind(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.TakeBind)

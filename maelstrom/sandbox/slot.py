@@ -52,14 +52,16 @@ class Bearing(NamedTuple):
 class Slot:
     """The state of a slot between jobs."""
 
-    def __init__(self, kind: steps.SlotKind, files: StageFiles, channel: Channel) -> None:
+    def __init__(
+        self, kind: steps.SlotKind, host: steps.Host, files: StageFiles, channel: Channel
+    ) -> None:
         self._files = files
         self._channel = channel
         self._null = os.open("/dev/null", os.O_RDWR)
         # Within a job's root a mount of the job's could lie over it.
         self._own_process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
         self._home = os.open("ns/mnt", os.O_RDONLY, dir_fd=self._own_process)
-        self._builder = RootBuilder(Overlays())
+        self._builder = RootBuilder(Overlays(host))
         self._root: Root | None = None
         self._has_own_network = not kind.has_host_network
         self._sockets = network.SocketCounts("/proc/self") if self._has_own_network else None
@@ -160,11 +162,11 @@ def _describe(error: OSError) -> str:
     return f"{words}: `{error.filename}`" if is_path else words
 
 
-def serve(kind: steps.SlotKind, channel: Channel) -> None:
+def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel) -> None:
     """Make the slot, tell that it is ready, and run jobs until the worker goes or it is worn."""
     try:
-        files = make_home(kind)
-        slot = Slot(kind, files, channel)
+        files = make_home(kind, host)
+        slot = Slot(kind, host, files, channel)
         give_up_powers(kind)
         slot.remember_bearing()
     except StageError as error:

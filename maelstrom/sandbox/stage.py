@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 
 from maelstrom.linux import mount, namespace, process, seccomp
-from maelstrom.sandbox.steps import HOST_NAME, SlotKind
+from maelstrom.sandbox.steps import HOST_NAME, Host, SlotKind
 
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 DEVICE_LINKS = (
@@ -70,7 +70,7 @@ def leave_host(kind: SlotKind) -> None:
         pass  # Only hides the name of our own control group.
 
 
-def make_home(kind: SlotKind) -> StageFiles:
+def make_home(kind: SlotKind, host: Host) -> StageFiles:
     """Build the home tree and give up the host's; the working directory is that of the layers."""
     layers = _do("copy the mount of the layers", mount.clone_tree, ".")
     _do("make the layers read-only", _make_read_only, layers)
@@ -79,21 +79,24 @@ def make_home(kind: SlotKind) -> StageFiles:
         for name in DEVICES
         if os.path.exists(f"/dev/{name}")
     }
-    host = _do("copy the host's mounts", mount.clone_tree, "/") if kind.sees_host_files else -1
-    proc = _do("mount proc", _new_proc)
+    tree = _do("copy the host's mounts", mount.clone_tree, "/") if kind.sees_host_files else -1
+    uppers = _do("copy the writes' mount", mount.clone_tree, host.uppers) if host.uppers else -1
+    proc = _do("mount proc", new_proc)
     home = _do("mount a tmpfs", new_tmpfs, 1 << 20, 0o755)
     directory = os.dup(home)
     _do("attach a mount", mount.attach, home, ".")
     os.fchdir(directory)
     os.close(directory)
-    for name in ("layers", "dev", "proc", "new", "up", "empty", "stacks", "host"):
+    for name in ("layers", "dev", "proc", "new", "up", "empty", "stacks", "host", "uppers"):
         os.mkdir(name)
     for number in range(STACKS_MAX):
         os.mkdir(f"stacks/{number}")
     _do("attach the layers", mount.attach, layers, "layers")
     _do("attach proc", mount.attach, proc, "proc")
-    if host >= 0:
-        _do("attach the host's mounts", mount.attach, host, "host")
+    if tree >= 0:
+        _do("attach the host's mounts", mount.attach, tree, "host")
+    if host.uppers:
+        _do("attach the writes", mount.attach, uppers, "uppers")
     _do("make the tree of devices", _make_devices, devices)
     _do("change the root", mount.pivot_root)
     files = StageFiles()
@@ -133,7 +136,7 @@ def new_tmpfs(size_bytes: int, mode: int) -> int:
         os.close(file_system)
 
 
-def _new_proc() -> int:
+def new_proc() -> int:
     file_system = mount.open_file_system(b"proc")
     try:
         return mount.create(

@@ -8,6 +8,12 @@ from typing import NamedTuple
 
 HOST_NAME = "maelstrom"
 
+# The first Linux whose tmpfs keeps the attributes by which an overlay marks deleted directories,
+# whose overlay takes a list of layers, and whose overlay takes open directories.
+LINUX_TMPFS_UPPER = (6, 6)
+LINUX_LAYER_LIST = (6, 8)
+LINUX_LAYER_DESCRIPTORS = (6, 13)
+
 
 class UnshareIpc(NamedTuple):
     """Leave behind all System V objects and message queues."""
@@ -231,3 +237,11 @@ class SlotKind(NamedTuple):
     sees_host_files: bool
     processes_max: int
     open_files_max: int
+
+
+class Host(NamedTuple):
+    """What the slots of one worker have to know of their host."""
+
+    linux: tuple[int, int]
+    uppers: str
+    """Where on disk jobs' writes go, seen from the layers; empty for memory."""

@@ -19,23 +19,30 @@ import traceback
 
 from maelstrom.linux import process
 from maelstrom.sandbox.channel import Channel
+from maelstrom.sandbox.removal import remove_tree
 from maelstrom.sandbox.slot import serve
 from maelstrom.sandbox.stage import StageError, leave_host
-from maelstrom.sandbox.steps import SlotKind
+from maelstrom.sandbox.steps import Host, SlotKind
 
 REQUEST_BYTES_MAX = 4096
 
 
 def main() -> None:
-    """Serve the worker: arguments are its connection, the layers, and a user and group or -1."""
+    """Serve the worker.
+
+    Arguments: its connection, the directory of layers, a user and a group to become or -1, the
+    version of Linux, the directory of writes or nothing.
+    """
     connection = socket.socket(fileno=int(sys.argv[1]))
     layers_root, user, group = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    major, minor = sys.argv[5].split(".")
+    host = Host((int(major), int(minor)), sys.argv[6])
     _become_plain(connection.fileno())
     try:
         # Slots find the layers as their working directory: the way there may be closed to `user`.
         os.chdir(layers_root)
         if user >= 0:
-            _drop_to(user, group)
+            process.become(user, group)
         process.set_no_new_privileges()
         process.set_name(b"maelstrom-zyg")
     except OSError as error:
@@ -44,12 +51,13 @@ def main() -> None:
     connection.send(marshal.dumps(("ready", os.getpid())))
     gc.collect()
     gc.freeze()
-    _Zygote(connection).run()
+    _Zygote(connection, host).run()
 
 
 class _Zygote:
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, host: Host) -> None:
         self._connection = connection
+        self._host = host
         self._outers: dict[int, int] = {}
         """Process descriptors of the outer processes, by the number of the slot."""
         self._poll = select.poll()
@@ -86,7 +94,7 @@ class _Zygote:
             self._connection.close()
             for outer in self._outers.values():
                 os.close(outer)
-            _run_outer(kind, Channel(socket.socket(fileno=descriptor)), parent)
+            _run_outer(kind, self._host, Channel(socket.socket(fileno=descriptor)), parent)
         os.close(descriptor)
         self._outers[number] = os.pidfd_open(pid)
         self._poll.register(self._outers[number], select.POLLIN)
@@ -104,9 +112,15 @@ class _Zygote:
             signal.pidfd_send_signal(outer, signal.SIGKILL)
         for outer in list(self._outers.values()):
             self._bury(outer)
+        if self._host.uppers:
+            # The worker may have been killed: then nobody else cleans up.
+            try:
+                remove_tree(self._host.uppers)
+            except OSError:
+                pass  # The directory above is closed to us: its content is gone.
 
 
-def _run_outer(kind: SlotKind, channel: Channel, parent: int) -> None:
+def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> None:
     """Be the outer process; never returns."""
     try:
         process.set_parent_death_signal(signal.SIGKILL)
@@ -116,7 +130,7 @@ def _run_outer(kind: SlotKind, channel: Channel, parent: int) -> None:
         leave_host(kind)
         # Entering the user namespace was a change of identity.
         process.set_parent_death_signal(signal.SIGKILL)
-        _fork_slot(kind, channel)
+        _fork_slot(kind, host, channel)
     except StageError as error:
         channel.send(("unavailable", error.doing, error.error.errno))
     except BaseException:
@@ -125,7 +139,7 @@ def _run_outer(kind: SlotKind, channel: Channel, parent: int) -> None:
         os._exit(1)
 
 
-def _fork_slot(kind: SlotKind, channel: Channel) -> None:
+def _fork_slot(kind: SlotKind, host: Host, channel: Channel) -> None:
     reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -137,7 +151,7 @@ def _fork_slot(kind: SlotKind, channel: Channel) -> None:
                 os._exit(1)
             os.close(reader)
             process.set_name(b"maelstrom-slot")
-            serve(kind, channel)
+            serve(kind, host, channel)
         except ConnectionError:
             pass  # The worker is gone.
         except BaseException:
@@ -174,10 +188,3 @@ def _become_plain(kept: int) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # What is typed at the worker's terminal is the worker's to act on.
     os.setsid()
-
-
-def _drop_to(user: int, group: int) -> None:
-    os.setgroups([])
-    os.setresgid(group, group, group)
-    os.setresuid(user, user, user)
-    process.set_dumpable()

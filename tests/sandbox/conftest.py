@@ -18,7 +18,10 @@ from maelstrom.model.outcome import Outcome, Ran
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.pool import Defaults, SlotPool, service_user
 
-SHELL_PROGRAMS = ("sh", "cat", "ls", "id", "touch", "env", "hostname", "sleep", "mount", "stat")
+SHELL_PROGRAMS = (
+    *("sh", "cat", "chmod", "env", "hostname", "id", "ls", "mkdir", "mount", "rm", "sleep", "stat"),
+    "touch",
+)
 MIB = 1 << 20
 DEFAULTS = Defaults(memory_bytes_max=512 * MIB, write_bytes_max=16 * MIB, processes_max=200)
 
@@ -26,7 +29,9 @@ DEFAULTS = Defaults(memory_bytes_max=512 * MIB, write_bytes_max=16 * MIB, proces
 class Sandbox:
     """A pool with its event loop, for tests that are not coroutines themselves."""
 
-    def __init__(self, layers_root: Path, *, slots: int = 1) -> None:
+    def __init__(
+        self, layers_root: Path, *, slots: int = 1, linux: tuple[int, int] | None = None
+    ) -> None:
         self.layers_root = layers_root
         self.runner = asyncio.Runner()
         self.pool = SlotPool(
@@ -34,6 +39,7 @@ class Sandbox:
             layers_root=str(layers_root),
             service_user=service_user(),
             defaults=DEFAULTS,
+            linux=linux,
         )
         self.numbers = iter(range(1_000_000))
 

@@ -1,0 +1,85 @@
+"""The same on older kernels: the newer ways are not taken, and nothing else changes."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.sandbox.conftest import Sandbox, text
+
+from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
+from maelstrom.sandbox.overlay import Overlays
+from maelstrom.sandbox.removal import remove_tree
+from maelstrom.sandbox.steps import Host
+
+# Debian 12's, one that writes to memory but has no list of layers, one with a list.
+KERNELS = [(6, 1), (6, 7), (6, 9)]
+
+
+@pytest.fixture(scope="module", params=KERNELS, ids=str)
+def old(request: pytest.FixtureRequest, sandbox: Sandbox, layers_root: Path) -> Iterator[Sandbox]:
+    """Return a sandbox that does as if the kernel were older."""
+    made = Sandbox(layers_root, linux=request.param)
+    before = _places(layers_root)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+    assert _places(layers_root) == before
+
+
+def _places(layers_root: Path) -> set[Path]:
+    """Return the directories of ours on disk: none must stay."""
+    places = (layers_root.parent, Path("/var/tmp"))
+    return {path for place in places for path in place.glob(".maelstrom-*")}
+
+
+LAYERS = ("tool", "shell", *(f"small{number}" for number in range(12)))
+
+
+@pytest.mark.parametrize("count", [1, 3, 14])
+def test_a_job_writes_and_the_next_sees_nothing(old: Sandbox, count: int) -> None:
+    layers = (*LAYERS[2:count], "tool", "shell") if count > 1 else ("shell",)
+    script = "cat /same; echo new > /same; echo x > /made; cat /same; ls /made; ls -a /tmp"
+    first = old.run("sh", "-c", script, layers=layers)
+    assert isinstance(first, Exited)
+    assert old.run("sh", "-c", script, layers=layers).effects.stdout == first.effects.stdout  # type: ignore[union-attr]
+    assert "/made" in text(first)
+
+
+def test_whole_directories_can_be_replaced(old: Sandbox) -> None:
+    script = "rm -r /etc && mkdir /etc && ls -A /etc && echo x > /etc/x && ls -A /etc"
+    for _ in range(2):
+        assert text(old.run("sh", "-c", script)) == "x\n"
+
+
+def test_closed_directories_are_no_hindrance(old: Sandbox) -> None:
+    script = "mkdir -p /a/b/c && touch /a/b/c/d && chmod 0 /a/b/c /a/b /a"
+    for _ in range(2):
+        outcome = old.run("sh", "-c", script)
+        assert isinstance(outcome, Exited)
+        assert outcome.status == 0, outcome.effects.stderr.text()
+
+
+def test_faults_are_told_as_ever(old: Sandbox) -> None:
+    assert isinstance(old.run("/t", layers=("tool", "gone")), InfrastructureFault)
+    assert isinstance(old.run("nothing"), ExecutionError)
+
+
+def test_too_many_layers_are_told_where_there_is_no_list(layers_root: Path) -> None:
+    overlays = Overlays(Host((6, 1), ""))
+    assert not overlays.can_list
+    assert not overlays.can_use_descriptors
+
+
+def test_a_tree_is_removed_whatever_its_modes(tmp_path: Path) -> None:
+    inner = tmp_path / "top/a/b"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    (inner / "link").symlink_to("/etc")
+    inner.chmod(0)
+    inner.parent.chmod(stat.S_IXUSR)
+    remove_tree(str(tmp_path / "top"))
+    assert list(tmp_path.iterdir()) == []
+    remove_tree(str(tmp_path / "top"))
