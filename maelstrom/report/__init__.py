@@ -45,4 +45,18 @@ def reporter(
         is_terminal = stream.isatty()
     is_smart = is_terminal and environment.get("TERM", "") not in ("", "dumb")
     colour = is_smart and not environment.get("NO_COLOR")
+    shown = _shown(ui, stream, is_smart=is_smart, colour=colour)
+    if not junit:
+        return shown
+    # Not everybody asks for the file, and to read the XML parts of the library takes a while.
+    from maelstrom.report.junit import JunitReporter
+
+    return JunitReporter(junit, shown)
+
+
+def _shown(ui: str, stream: TextIO, *, is_smart: bool, colour: bool) -> Reporter:
+    if is_smart and ui in ("auto", "fancy"):
+        from maelstrom.report.live import LiveReporter
+
+        return LiveReporter(stream, colour=colour)
     return LineReporter(stream, colour=colour, is_quiet=ui == "quiet")

@@ -20,18 +20,36 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_NO_XML = re.compile("[\ufffe\uffff]")
 _SPACE = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def name(text: str) -> str:
+def name(text: str, *, length_max: int = NAME_LENGTH_MAX) -> str:
     """Return a name as one line that can be printed, with everything else written as an escape."""
-    if len(text) > NAME_LENGTH_MAX:
-        text = text[: NAME_LENGTH_MAX - 1] + "…"
+    if len(text) > length_max:
+        text = text[: length_max - 1] + "…"
     if text.isascii() and text.isprintable():
         return text
     for raw, escaped in _SPACE.items():
         text = text.replace(raw, escaped)
     return _UNSAFE.sub(_escape, text)
+
+
+def built(text: str) -> str:
+    """Return a line that a build printed, of whose sequences only the colours are left."""
+    kept = []
+    end = 0
+    for found in _COLOUR.finditer(text):
+        kept += [_plain(text[end : found.start()]), found[0]]
+        end = found.end()
+    kept.append(_plain(text[end:]))
+    return "".join(kept) + ("\x1b[0m" if end else "")
+
+
+def whole(text: str) -> str:
+    """Return all of an output without its sequences, its control characters as escapes."""
+    return _NO_XML.sub(_escape, _plain(text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def output(text: str) -> list[str]:
@@ -42,6 +60,10 @@ def output(text: str) -> list[str]:
     while lines and not lines[0].strip():
         lines.pop(0)
     return [_line(line) for line in _cut_lines(lines)]
+
+
+def _plain(text: str) -> str:
+    return _UNSAFE.sub(_escape, _SEQUENCE.sub("", text))
 
 
 def _cut_length(text: str) -> str:
@@ -62,7 +84,7 @@ def _cut_lines(lines: list[str]) -> list[str]:
 
 
 def _line(text: str) -> str:
-    line = _UNSAFE.sub(_escape, _SEQUENCE.sub("", text)).expandtabs()
+    line = _plain(text).expandtabs()
     if len(line) <= SHOWN_LINE_LENGTH_MAX:
         return line
     dropped = len(line) - SHOWN_LINE_LENGTH_MAX

@@ -49,8 +49,13 @@ class Wording:
         self._colour = colour
 
     def case(self, result: CaseResult) -> list[str]:
-        """Return the line of a case, followed by its output if it is not good."""
+        """Return the line of a case, followed by its output if it is not good.
+
+        A cancelled case has none: it did not happen.
+        """
         verdict = result.verdict
+        if verdict.status is Status.CANCELLED:
+            return []
         head = [
             self._status(verdict.status, _WORDS[verdict.status]),
             self._paint(_time(result), DIM),
@@ -127,7 +132,9 @@ class Wording:
         lines = [self._row("Failures", "1;31", "")]
         for target in summary.broken:
             lines += self.broken(target)[:1]
-        for result in summary.failures[:LISTED_FAILURES_MAX]:
+        # Whoever interrupts a run knows that its cases were cancelled: the count is enough.
+        failures = [r for r in summary.failures if r.verdict.status is not Status.CANCELLED]
+        for result in failures[:LISTED_FAILURES_MAX]:
             status = result.verdict.status
             line = (
                 f"{self._status(status, _WORDS[status])} "
@@ -135,14 +142,13 @@ class Wording:
             )
             reason = text.name(result.verdict.reason)
             lines.append(f"{line}: {reason}" if reason else line)
-        if (left := len(summary.failures) - LISTED_FAILURES_MAX) > 0:
+        if (left := len(failures) - LISTED_FAILURES_MAX) > 0:
             lines.append(self._row("", BOLD, f"... and {left} more"))
-        return lines + self._again(summary)
+        return lines + self._again(summary) if len(lines) > 1 else []
 
     def _again(self, summary: Summary) -> list[str]:
-        targets = dict.fromkeys(
-            [t.target for t in summary.broken] + [r.target for r in summary.failures]
-        )
+        failed = (r.target for r in summary.failures if r.verdict.status is not Status.CANCELLED)
+        targets = dict.fromkeys([*(target.target for target in summary.broken), *failed])
         commands = dict.fromkeys(summary.again[t] for t in targets if t in summary.again)
         return [
             self._row("" if i else "Run again", BOLD, text.name(command))
@@ -172,7 +178,7 @@ def duration(seconds: float) -> str:
 def _time(result: CaseResult) -> str:
     if result.is_cached:
         return "[  record]"
-    if result.verdict.status in (Status.DISABLED, Status.CANCELLED):
+    if result.verdict.status is Status.DISABLED:
         return "[        ]"
     return f"[{result.duration_s:7.3f}s]"
 
