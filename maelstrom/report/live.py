@@ -22,6 +22,7 @@ from maelstrom.report.events import (
     RunStarted,
     TargetFailed,
 )
+from maelstrom.report.line import Writer
 from maelstrom.report.screen import Screen
 from maelstrom.report.summary import Place, Summary
 from maelstrom.report.wording import WIDTH, Wording
@@ -42,6 +43,7 @@ class LiveReporter:
     ) -> None:
         self.summary = Summary()
         self._stream = stream
+        self._writer = Writer(stream)
         self._colour = colour
         self._clock = clock
         self._wording = Wording(colour=colour)
@@ -61,9 +63,10 @@ class LiveReporter:
         with self._lock:
             self.summary.handle(event)
             self._note(event)
-        if isinstance(event, RunStarted):
+            is_closed = self._is_closed
+        if isinstance(event, RunStarted) and not is_closed:
             self._open()
-        elif isinstance(event, RunFinished):
+        elif isinstance(event, RunFinished) or is_closed:
             self.close()
 
     def close(self) -> None:
@@ -71,8 +74,14 @@ class LiveReporter:
         with self._lock:
             screen, is_first = self._screen, not self._is_closed
             self._is_closed = True
-        if screen is None or not is_first:
-            return
+        if screen is not None and is_first:
+            self._settle(screen)
+        # What came before the picture, or after it, is printed as by any other program.
+        with self._lock:
+            left, self._lines = self._lines, []
+        self._writer.write(left)
+
+    def _settle(self, screen: Screen) -> None:
         atexit.unregister(self.close)
         # While the picture is still drawn, so that nobody prints into what nobody reads; and
         # without the lock, as it waits for the one who draws.

@@ -45,22 +45,26 @@ class Intercept:
     """Catches what this process and its children print to the terminal."""
 
     def __init__(self, terminal: int, size: Size) -> None:
-        self.master, slave = os.openpty()
+        self.master = -1
         self._partial = b""
+        self._saved: dict[int, int] = {}
+        caught = [number for number in (1, 2) if _is_same(number, terminal)]
+        # A host without pseudo-terminals gets a picture that what others print may disturb.
+        with contextlib.suppress(OSError):
+            self.master, slave = os.openpty()
+            self._catch(caught, slave, size)
+
+    def _catch(self, numbers: list[int], slave: int, size: Size) -> None:
         modes = termios.tcgetattr(slave)
         modes[1] &= ~termios.OPOST  # No carriage returns before the line feeds.
         termios.tcsetattr(slave, termios.TCSANOW, modes)
         os.set_blocking(self.master, False)
-        self._saved: dict[int, int] = {}
         self.resize(size)
         _flush()
-        for number in [number for number in (1, 2) if _is_same(number, terminal)]:
+        for number in numbers:
             self._saved[number] = os.dup(number)
             os.dup2(slave, number)
         os.close(slave)
-        if not self._saved:
-            os.close(self.master)
-            self.master = -1
 
     def resize(self, size: Size) -> None:
         """Tell the programs that print how wide the terminal is."""

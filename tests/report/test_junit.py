@@ -97,7 +97,10 @@ ANY = st.text(st.characters(categories=None), max_size=40)
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(target=ANY, case=ANY, reason=ANY, output=ANY, status=st.sampled_from(Status))
 def test_no_text_breaks_the_file(

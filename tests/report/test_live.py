@@ -108,6 +108,31 @@ for event in events[1:]: report.handle(event)
     assert "row 4999" in terminal.screen(written)
 
 
+def test_what_comes_before_the_run_or_after_it_is_not_lost() -> None:
+    written = terminal.run(
+        PROLOGUE
+        + """
+report.handle(Note("early"))
+for event in events: report.handle(event)
+report.handle(Note("late"))
+report.close()
+"""
+    )
+    lines = terminal.screen(written)
+    assert "maelstrom: early" in lines
+    assert lines[-2:] == ["maelstrom: late", ""]
+    written = terminal.run(PROLOGUE + "report.handle(Note('only'))\nreport.close()")
+    assert terminal.screen(written) == ["maelstrom: only", ""]
+
+
+def test_a_host_without_pseudo_terminals_still_gets_its_report() -> None:
+    script = """
+def refuse(): raise OSError("no pseudo-terminals")
+os.openpty = refuse
+"""
+    assert "Summary" in terminal.run(PROLOGUE + script + FOREIGN)
+
+
 def test_rich_is_loaded_only_for_the_live_display() -> None:
     script = (
         "import sys, io; from maelstrom.report import reporter; reporter('auto', io.StringIO());"
