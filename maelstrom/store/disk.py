@@ -290,9 +290,7 @@ class DiskStore:
             added, self._added_bytes = self._added_bytes, 0
             with tenancy.gate(self.root, alone=True):
                 text = _read_text(self.root / "usage")
-                total = (
-                    int(text) + added if text.isdecimal() else eviction.usage_bytes(self.root)
-                )
+                total = int(text) + added if text.isdecimal() else eviction.usage_bytes(self.root)
                 if total > self._limit:
                     self._clean_up_after_dead()
                     total = eviction.evict(self.root, size_bytes_wanted=self._limit * 9 // 10)

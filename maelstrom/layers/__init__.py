@@ -1,0 +1,1 @@
+"""Make layers out of files of this host: recipes in, manifests out."""
