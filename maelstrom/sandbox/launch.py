@@ -3,6 +3,7 @@
 import asyncio
 import marshal
 import os
+import pwd
 import re
 import socket
 import stat
@@ -18,12 +19,18 @@ from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER, SlotKind, Step
 
 START_S_MAX = 30.0
 END_S_MAX = 10.0
+NOBODY = 65534
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
-_PROGRAM = (
-    f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r});"
-    "from maelstrom.sandbox.zygote import main; main()"
-)
+
+
+def isolated_python(module: str) -> tuple[str, ...]:
+    """Return the command that runs a module of this package with nothing but what it imports."""
+    program = (
+        f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r});"
+        f"from maelstrom.sandbox.{module} import main; main()"
+    )
+    return (sys.executable, "-I", "-S", "-X", "utf8", "-c", program)
 
 
 class ServiceUser(NamedTuple):
@@ -136,20 +143,19 @@ class Zygote:
     async def start(self) -> None:
         """Start it; raises Unavailable."""
         if self._linux < LINUX_TMPFS_UPPER:
-            self._uppers = _make_uppers(self._layers_root, self._service_user)
+            self._uppers = make_uppers(self._layers_root, self._service_user)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self._connection = ours
         with theirs:
             self._process = subprocess.Popen(  # noqa: ASYNC220  # Spawning is quick, and once.
                 [
-                    sys.executable,
-                    *("-I", "-S", "-X", "utf8", "-c", _PROGRAM),
+                    *isolated_python("zygote"),
                     str(theirs.fileno()),
                     self._layers_root,
                     *map(str, self._service_user),
                     ".".join(map(str, self._linux)),
-                    self._uppers and os.path.relpath(self._uppers, self._layers_root),
+                    self._uppers,
                 ],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
@@ -214,10 +220,12 @@ def linux_version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _make_uppers(layers_root: str, user: ServiceUser) -> str:
+def make_uppers(layers_root: str, user: ServiceUser) -> str:
     """Make a directory on the disk of the layers, or elsewhere if the user could not reach it."""
     place = os.path.dirname(layers_root)
-    if user.user >= 0 and not os.stat(place).st_mode & stat.S_IXOTH:
+    if user.user >= 0 and not all(
+        path.stat().st_mode & stat.S_IXOTH for path in (Path(place), *Path(place).parents)
+    ):
         place = "/var/tmp"
     directory = tempfile.mkdtemp(prefix=".maelstrom-", dir=place)
     if user.user >= 0:
@@ -228,17 +236,26 @@ def _make_uppers(layers_root: str, user: ServiceUser) -> str:
 def service_user() -> ServiceUser | None:
     """Return whom to run as: nobody else, unless root runs us.
 
-    Root's slots belong to `MAELSTROM_USER`, or the user `maelstrom`, or `nobody`.
+    Root's slots belong to `MAELSTROM_USER`, or the user `maelstrom`, or `nobody`. The root of a
+    user namespace that has no such user is not the host's, and stays who he is.
     """
     if os.geteuid() != 0:
         return None
-    import pwd
-
+    chosen = ServiceUser(NOBODY, NOBODY)
     for name in (os.environ.get("MAELSTROM_USER"), "maelstrom", "nobody"):
-        if name:
-            try:
-                entry = pwd.getpwnam(name)
-            except KeyError:
-                continue
-            return ServiceUser(entry.pw_uid, entry.pw_gid)
-    return ServiceUser(65534, 65534)
+        try:
+            entry = pwd.getpwnam(name or "")
+        except KeyError:
+            continue
+        chosen = ServiceUser(entry.pw_uid, entry.pw_gid)
+        break
+    is_known = _is_mapped("uid_map", chosen.user) and _is_mapped("gid_map", chosen.group)
+    return chosen if is_known else None
+
+
+def _is_mapped(name: str, number: int) -> bool:
+    for line in Path("/proc/self", name).read_text().splitlines():
+        first, _, count = map(int, line.split())
+        if first <= number < first + count:
+            return True
+    return False

@@ -244,4 +244,4 @@ class Host(NamedTuple):
 
     linux: tuple[int, int]
     uppers: str
-    """Where on disk jobs' writes go, seen from the layers; empty for memory."""
+    """Where on disk jobs' writes go; empty for memory."""
