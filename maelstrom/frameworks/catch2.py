@@ -137,10 +137,7 @@ def _read(case: Case, status: int, raw: Streams) -> Verdict:
     shown = _clean(raw)
     if "No test cases matched" in raw.stdout:
         return not_found(case, "Catch2", shown)
-    found = None
-    for found in _TOTALS.finditer(raw.stdout):
-        pass  # The last one counts.
-    totals = found[0] if found else ""
+    totals = (_TOTALS.findall(raw.stdout) or [""])[-1]
     counts = {what: int(number) for number, what in _COUNT.findall(totals)}
     if status != 0 or counts.get("failed"):
         return Verdict(Status.FAILED, _failure(case, status, raw), *shown)

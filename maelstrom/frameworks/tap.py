@@ -78,7 +78,7 @@ def _read(status: int, raw: Streams) -> Verdict:
 
 
 def _points(stdout: str) -> list[Point]:
-    points = []
+    points: list[Point] = []
     for found in _POINT.finditer(stdout):
         number = int(found["number"] or len(points) + 1)
         title, directive, reason = _split(found["title"])

@@ -18,8 +18,9 @@ import os
 import sys
 import traceback
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 REASON_LENGTH_MAX = 1000
 
