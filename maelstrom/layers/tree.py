@@ -32,6 +32,7 @@ class BuiltLayer(NamedTuple):
 class _HostFile(NamedTuple):
     path: str
     is_executable: bool
+    digest: Digest | None = None
 
 
 class _Bytes(NamedTuple):
@@ -53,6 +54,10 @@ class Tree:
     def add_file(self, path: str, host_path: str, *, is_executable: bool) -> None:
         """Add a file of this host."""
         self._add(path, _HostFile(host_path, is_executable))
+
+    def add_known(self, path: str, digest: Digest, host_path: str) -> None:
+        """Add a file of this host whose digest is known."""
+        self._add(path, _HostFile(host_path, is_executable=False, digest=digest))
 
     def add_bytes(self, path: str, content: bytes, *, is_executable: bool = False) -> None:
         """Add a file with this content."""
@@ -90,15 +95,15 @@ class Tree:
 
     def finish(self, hasher: Hasher) -> BuiltLayer:
         """Hash all files and return the layer."""
-        hosts = {item.path for item in self._items.values() if isinstance(item, _HostFile)}
-        digests = hasher.digests(sorted(hosts))
+        files = [item for item in self._items.values() if isinstance(item, _HostFile)]
+        digests = hasher.digests(sorted({item.path for item in files if item.digest is None}))
         sources: dict[Digest, Source] = {}
         entries: list[tuple[str, Node]] = []
         for path, item in self._items.items():
             node: Node
             match item:
-                case _HostFile(host_path, is_executable):
-                    node = File(digests[host_path], is_executable)
+                case _HostFile(host_path, is_executable, digest):
+                    node = File(digest or digests[host_path], is_executable)
                     sources[node.content] = host_path
                 case _Bytes(content, is_executable):
                     node = File(Digest.of(content), is_executable)
@@ -122,7 +127,7 @@ def manifest(entries: Iterable[tuple[str, Node]]) -> Manifest:
 
 def _told(item: _Item) -> str:
     match item:
-        case _HostFile(path, _):
+        case _HostFile(path):
             return f"the file {path!r}"
         case _Bytes(content, _):
             return "an empty file" if not content else f"a file of {len(content)} bytes"

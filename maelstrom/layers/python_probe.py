@@ -1,0 +1,19 @@
+"""Tell, as a Python that is to become a layer, where it lives: run by that Python, prints JSON."""
+
+import json
+import os
+import sys
+
+print(
+    json.dumps(
+        {
+            "version": list(sys.version_info[:2]),
+            "cache_tag": sys.implementation.cache_tag,
+            "prefix": sys.prefix,
+            "base_prefix": sys.base_prefix,
+            "base_executable": getattr(sys, "_base_executable", sys.executable),
+            "library": os.path.dirname(os.__file__),
+            "path": [item for item in sys.path if item],
+        }
+    )
+)
