@@ -1,0 +1,224 @@
+"""Whatever is lost is replaced, whoever is killed leaves nothing, and nothing leaks."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.sandbox.conftest import Sandbox
+
+from maelstrom.model.outcome import Cancelled, Exited, InfrastructureFault, Outcome
+from maelstrom.model.spec import JobSpec
+from maelstrom.sandbox.pool import SlotPool, default_limits
+
+SLEEP = JobSpec(program="/t", arguments=("sleep", "100"))
+
+
+@pytest.fixture
+def fresh(sandbox: Sandbox, layers_root: Path) -> Iterator[Sandbox]:
+    """Return a pool of two slots for this test alone."""
+    made = Sandbox(layers_root, slots=2)
+    made.start()
+    yield made
+    made.close()
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Return the living processes below one, with their names."""
+    parents: dict[int, tuple[int, str]] = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, rest = (directory / "stat").read_text().split("(", 1)[1].rsplit(") ", 1)
+            if rest[0] != "Z":
+                parents[int(directory.name)] = (int(rest.split()[1]), name)
+    found: dict[int, str] = {}
+    grew = True
+    while grew:
+        grew = False
+        for child, (parent, name) in parents.items():
+            if child not in found and (parent == pid or parent in found):
+                found[child] = name
+                grew = True
+    return found
+
+
+def wait_until_gone(processes: dict[int, str]) -> None:
+    """Wait until none of these processes lives."""
+    deadline_s = time.monotonic() + 10
+    while any(_is_alive(pid, name) for pid, name in processes.items()):
+        assert time.monotonic() < deadline_s, "processes are left"
+        time.sleep(0.01)
+
+
+def _is_alive(pid: int, name: str) -> bool:
+    try:
+        content = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return f"({name}) " in content and ") Z" not in content
+
+
+async def _kill_while_running(pool: SlotPool, pick: str) -> Outcome:
+    running = asyncio.create_task(pool.run(SLEEP, ("tool",), "job"))
+    deadline_s = time.monotonic() + 10
+    while True:
+        below = descendants(os.getpid())
+        chosen = [pid for pid, name in below.items() if name == pick]
+        if chosen and "t" in below.values():
+            break
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.01)
+    # The slot with the job in it, if there are two.
+    busy = next(pid for pid in chosen if "t" in descendants(pid).values())
+    os.kill(busy, signal.SIGKILL)
+    return await running
+
+
+@pytest.mark.parametrize("pick", ["maelstrom-zyg", "maelstrom-out", "maelstrom-slot"])
+def test_a_killed_part_is_our_fault_and_is_replaced(fresh: Sandbox, pick: str) -> None:
+    outcome = fresh.runner.run(_kill_while_running(fresh.pool, pick))
+    assert isinstance(outcome, InfrastructureFault)
+    assert "lost while the job ran" in outcome.message
+    assert isinstance(fresh.run("/t", "true"), Exited)
+    assert list(descendants(os.getpid()).values()).count("t") == 0
+
+
+def test_jobs_run_side_by_side(fresh: Sandbox) -> None:
+    async def both() -> list[Outcome]:
+        spec = JobSpec(program="/t", arguments=("sleep", "1"))
+        return list(
+            await asyncio.gather(*(fresh.pool.run(spec, ("tool",), f"{n}") for n in range(2)))
+        )
+
+    began_s = time.monotonic()
+    assert all(isinstance(outcome, Exited) for outcome in fresh.runner.run(both()))
+    assert time.monotonic() - began_s < 1.9
+
+
+def test_slots_are_not_more_than_asked_for(fresh: Sandbox) -> None:
+    for user in (1, 2, 3, 4, 1, 2):
+        assert isinstance(fresh.run("/t", "true", user=user), Exited)
+    # One more is that of the module's own sandbox.
+    assert list(descendants(os.getpid()).values()).count("maelstrom-slot") <= 2 + 1
+
+
+def test_a_job_may_be_cancelled_at_any_time(fresh: Sandbox) -> None:
+    async def cancel_after(pause_s: float) -> Outcome:
+        running = asyncio.create_task(fresh.pool.run(SLEEP, ("tool",), "job"))
+        await asyncio.sleep(pause_s)
+        fresh.pool.kill("job")
+        fresh.pool.kill("job")
+        return await running
+
+    for pause_s in (0, 0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05):
+        assert fresh.runner.run(cancel_after(pause_s)) == Cancelled()
+    assert isinstance(fresh.run("/t", "true"), Exited)
+    fresh.pool.kill("nobody")
+
+
+def test_a_cancelled_task_gives_its_slot_up(fresh: Sandbox) -> None:
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fresh.pool.run(SLEEP, ("tool",), "job"), 0.1)
+
+    fresh.runner.run(give_up())
+    assert isinstance(fresh.run("/t", "true"), Exited)
+    deadline_s = time.monotonic() + 10
+    while "t" in descendants(os.getpid()).values():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_nothing_stays_after_close(sandbox: Sandbox, layers_root: Path) -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    mounts = Path("/proc/self/mountinfo").read_text()
+    before = open_files(), descendants(os.getpid())
+    made = Sandbox(layers_root, slots=2)
+    made.start()
+    for way in ("leave-files", "leave-daemon", "leave-ipc", "tamper"):
+        made.run("/t", way)
+    made.close()
+    assert (open_files(), descendants(os.getpid())) == before
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+
+
+def test_close_ends_running_jobs(sandbox: Sandbox, layers_root: Path) -> None:
+    made = Sandbox(layers_root)
+    made.start()
+    before = descendants(os.getpid())
+
+    async def close() -> Outcome:
+        running = asyncio.create_task(made.pool.run(SLEEP, ("tool",), "job"))
+        await asyncio.sleep(0.1)
+        await made.pool.close()
+        return await running
+
+    assert isinstance(made.runner.run(close()), InfrastructureFault)
+    assert isinstance(made.run("/t", "true"), InfrastructureFault)
+    made.close()
+    assert "t" not in descendants(os.getpid()).values()
+    assert len(descendants(os.getpid())) < len(before)
+
+
+WORKER = """
+import asyncio, sys
+from maelstrom.model.spec import JobSpec
+from maelstrom.sandbox.pool import SlotPool, service_user
+async def main():
+    pool = SlotPool(slots=2, layers_root=sys.argv[1], service_user=service_user())
+    await pool.start()
+    spec = JobSpec(program="/t", arguments=("ignore-term",))
+    jobs = [asyncio.create_task(pool.run(spec, ("tool",), str(n))) for n in range(2)]
+    await asyncio.sleep(0.2)
+    print("running", flush=True)
+    await asyncio.gather(*jobs)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_leaves_no_process(
+    sandbox: Sandbox, layers_root: Path, number: signal.Signals
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", WORKER, str(layers_root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"running\n"
+        below = descendants(worker.pid)
+        assert list(below.values()).count("t") == 2
+        worker.send_signal(number)
+    wait_until_gone(below)
+
+
+def test_some_hundred_jobs_leak_nothing(fresh: Sandbox) -> None:
+    def slots_files() -> list[int]:
+        slots = [p for p, name in descendants(os.getpid()).items() if name == "maelstrom-slot"]
+        return sorted(len(os.listdir(f"/proc/{slot}/fd")) for slot in slots)
+
+    async def many(count: int) -> None:
+        for number in range(count):
+            directory = f"/work{number % 3}"
+            spec = JobSpec(program="/t", arguments=("true",), working_directory=directory)
+            outcome = await fresh.pool.run(spec, ("tool",), "job")
+            assert isinstance(outcome, Exited)
+
+    fresh.runner.run(many(10))
+    before = slots_files()
+    fresh.runner.run(many(301))
+    assert before
+    assert slots_files() == before
+
+
+def test_defaults_share_the_machine_out() -> None:
+    one, four = default_limits(1), default_limits(4)
+    assert one.memory_bytes_max // four.memory_bytes_max == 4
+    assert one.write_bytes_max < one.memory_bytes_max < 1 << 50
