@@ -97,7 +97,9 @@ def _read(case: Case, status: int, raw: Streams) -> Verdict:
     if "Test setup error: no test cases matching" in output:
         return not_found(case, "Boost.Test", shown)
     if crash := _CRASH.search(output):
-        return Verdict(Status.CRASHED, one_line(f"crashed: {crash[1]}"), *shown)
+        signal = crash["signal"] or "SIGSEGV"
+        told = crash["told"] or crash["access"]
+        return Verdict(Status.CRASHED, one_line(f"crashed with {signal}: {told}"), *shown)
     told = re.findall(rf'^ *Test case "{re.escape(case.name)}" (\w+ \w+)', output, re.MULTILINE)
     if status != 0 or any(what in ("has failed", "was aborted") for what in told):
         return Verdict(Status.FAILED, _failure(status, raw), *shown)
@@ -131,7 +133,9 @@ _NODE = re.compile(
 
 _FAILURE = re.compile(r'^(.*)\((\d+)\): (?:fatal )?error: (?:in "(?:.*?)": )?(.*)$', re.MULTILINE)
 _CRASH = re.compile(
-    r'fatal error: in ".*": ((?:signal: |memory access violation|SIG).*)$', re.MULTILINE
+    r'fatal error: in ".*": (?:signal: (?P<signal>SIG\w+)[ (,]*(?P<told>.*?)\)?'
+    r"|(?P<access>memory access violation.*))$",
+    re.MULTILINE,
 )
 _REPORT = re.compile(r'^\n?Test module ".*" (?:has|was) .*\n(?:(?: .*)?\n)*', re.MULTILINE)
 _NOISE = re.compile(r"Running \d+ test cases?\.\.\.$|\*\*\* No errors detected$")

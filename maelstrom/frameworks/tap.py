@@ -82,10 +82,10 @@ def _points(stdout: str) -> list[Point]:
     for found in _POINT.finditer(stdout):
         number = int(found["number"] or len(points) + 1)
         title, directive, reason = _split(found["title"])
-        diagnostic = next((line for line in found["below"].splitlines() if line[1:].strip()), "")
-        points.append(
-            Point(number, not found["not"], title, directive, reason, diagnostic[1:].strip())
-        )
+        below = [line.lstrip("# \t").rstrip() for line in found["below"].splitlines()]
+        # The fences of a YAML block say nothing.
+        diagnostic = next((line for line in below if line not in ("", "---", "...")), "")
+        points.append(Point(number, not found["not"], title, directive, reason, diagnostic))
     return points
 
 

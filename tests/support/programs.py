@@ -69,9 +69,7 @@ def cases_of(known: Framework, run: Runner, target: Target | None = None) -> lis
     return known.cases(run(listing))
 
 
-def verdict_on(
-    known: Framework, run: Runner, case: Case, target: Target | None = None
-) -> Verdict:
+def verdict_on(known: Framework, run: Runner, case: Case, target: Target | None = None) -> Verdict:
     """Run one case and read its verdict."""
     return known.verdict(case, run(known.invocation(target or Target(PROGRAM), case)))
 
