@@ -14,12 +14,14 @@ ATTRIBUTE_NO_SETUID = 0x2
 ATTRIBUTE_NO_DEVICES = 0x4
 ATTRIBUTE_NO_EXECUTE = 0x8
 
+OLD_NO_SETUID, OLD_NO_DEVICES = 0x2, 0x4
+
 DETACH = 2
 
 _OPEN_TREE_CLONE = 1
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
-_SET_FLAG, _SET_STRING, _SET_FD, _CREATE = 0, 1, 5, 6
+_SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 
 
 def clone_tree(path: str | bytes, *, is_recursive: bool = True) -> int:
@@ -50,11 +52,6 @@ def set_string(file_system: int, key: bytes, value: bytes) -> None:
 def set_flag(file_system: int, key: bytes) -> None:
     """Set an option that has none."""
     system_call("fsconfig", file_system, _SET_FLAG, key, None, 0)
-
-
-def set_descriptor(file_system: int, key: bytes, descriptor: int) -> None:
-    """Set an option to an open directory."""
-    system_call("fsconfig", file_system, _SET_FD, key, None, descriptor)
 
 
 def create(file_system: int, attributes: int = 0) -> int:

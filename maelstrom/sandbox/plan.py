@@ -40,6 +40,7 @@ from maelstrom.sandbox.steps import (
     TakeMessageQueues,
     TakeProcesses,
     TakePseudoTerminals,
+    TakeScratch,
     TakeSys,
     TakeTmp,
     UnshareIpc,
@@ -119,7 +120,7 @@ def _root(spec: JobSpec, layers: tuple[str, ...], size_bytes: int) -> tuple[Step
             )
     # A mount below another one's mount point must come after it.
     mounts = sorted(spec.mounts, key=lambda mount: mount.mount_point.count("/"))
-    takes: list[Step] = [TakeDevices(), TakeProcesses(), TakeTmp(size_bytes), TakeTmp(size_bytes)]
+    takes: list[Step] = [TakeDevices(), TakeProcesses(), TakeScratch("tmp"), TakeScratch("shm")]
     takes += [_take(mount, spec.network, size_bytes) for mount in mounts]
     attaches: list[Step] = [Attach(path) for path in ("/dev", "/proc", "/tmp", "/dev/shm")]
     attaches += [Attach(mount.mount_point) for mount in mounts]

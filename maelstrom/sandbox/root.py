@@ -7,51 +7,45 @@ from collections.abc import Callable
 
 from maelstrom.linux import mount, namespace
 from maelstrom.sandbox import steps
-from maelstrom.sandbox.overlay import Overlays, Upper
+from maelstrom.sandbox.overlay import Identity, Overlays, Upper
 from maelstrom.sandbox.stage import new_tmpfs
-
-# More than this many directories of ours in an upper tree, and looking at them costs more than a
-# new root.
-FINGERPRINT_ENTRIES_MAX = 64
-
-Fingerprint = tuple[tuple[object, ...], ...]
-
+from maelstrom.sandbox.trace import Trace
 
 class Root:
     """A mount namespace with a job's root in it, and what the job could write to."""
 
-    def __init__(self, made_of: tuple[steps.Step, ...]) -> None:
+    def __init__(self, made_of: tuple[steps.Step, ...], identity: Identity) -> None:
         self.made_of = made_of
+        self.identity = identity
         self.namespace = -1
-        self.writable: list[int] = []
         self.taken: list[int] = []
         self.upper: Upper | None = None
-        self._fingerprints: list[Fingerprint | None] = []
+        self.scratch: list[int] = []
+        self._traces: list[Trace] = []
+        self._scratch_traces: list[Trace] = []
 
-    def seal(self, own_process: int) -> None:
+    def seal(self, own_process: int, *, has_fine_times: bool) -> None:
         """Remember the finished root as it is now; takes the slot's own directory below /proc."""
         self.namespace = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
-        self._fingerprints = [_fingerprint(directory) for directory in self._watched()]
+        assert self.upper is not None
+        scratch = (self.upper.tmp, self.upper.shm, *self.scratch)
+        self._traces = [Trace(self.upper.root, has_fine_times=has_fine_times)]
+        self._scratch_traces = [Trace(one, has_fine_times=has_fine_times) for one in scratch]
 
     def is_untouched(self) -> bool:
-        """Whether nothing was written since."""
-        for directory, before in zip(self._watched(), self._fingerprints, strict=True):
-            if before is None or _fingerprint(directory) != before:
-                return False
-        return True
+        """Whether nothing is left of what was written since."""
+        return all(trace.is_same() for trace in self._traces) and all(
+            trace.is_same() or trace.is_emptied() for trace in self._scratch_traces
+        )
 
-    def _watched(self) -> list[int]:
-        return [*self.writable, *([self.upper.directory] if self.upper else [])]
-
-    def close(self) -> None:
-        """Let go of it; the kernel frees it all."""
-        for descriptor in (*self.writable, *self.taken, self.namespace):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.writable, self.taken, self.namespace = [], [], -1
-        if self.upper is not None:
-            self.upper.close()
-            self.upper = None
+    def take_descriptors(self) -> list[int]:
+        """Hand over all that keeps it alive: the kernel frees it when they are closed."""
+        upper = self.upper[:3] if self.upper else ()
+        descriptors = [*upper, *self.scratch, *self.taken]
+        if self.namespace >= 0:
+            descriptors.append(self.namespace)
+        self.scratch, self.taken, self.namespace, self._traces = [], [], -1, []
+        return descriptors
 
 
 class RootBuilder:
@@ -70,6 +64,7 @@ class RootBuilder:
             steps.TakePseudoTerminals: lambda root, _: self._take_new(root, b"devpts"),
             steps.TakeMessageQueues: lambda root, _: self._take_new(root, b"mqueue"),
             steps.TakeTmp: self._take_tmp,
+            steps.TakeScratch: self._take_scratch,
             steps.PivotRoot: self._pivot_root,
             steps.Attach: self._attach,
             steps.MakeDirectory: self._make_directory,
@@ -115,7 +110,11 @@ class RootBuilder:
         assert isinstance(step, steps.TakeTmp)
         tree = new_tmpfs(step.size_bytes, 0o1777)
         root.taken.append(tree)
-        root.writable.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=tree))
+        root.scratch.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=tree))
+
+    def _take_scratch(self, root: Root, step: steps.Step) -> None:
+        assert isinstance(step, steps.TakeScratch)
+        root.taken.append(mount.clone_tree(f"/up/{step.name}"))
 
     def _pivot_root(self, _root: Root, _step: steps.Step) -> None:
         os.chdir("/new")
@@ -159,32 +158,3 @@ def make_mount_point(path: str, *, is_directory: bool) -> None:
     if is_directory and not stat.S_ISDIR(mode):
         words = "a directory cannot be mounted over a file"
         raise NotADirectoryError(errno.ENOTDIR, words, path)
-
-
-def _fingerprint(directory: int) -> Fingerprint | None:
-    """Describe a tree that has nothing but a few directories; None for any other."""
-    found: list[tuple[object, ...]] = []
-    pending = [""]
-    while pending:
-        path = pending.pop()
-        descriptor = directory
-        if path:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            descriptor = os.open(path, flags, dir_fd=directory)
-        try:
-            status = os.fstat(descriptor)
-            attributes = tuple(
-                (name, os.getxattr(descriptor, name)) for name in sorted(os.listxattr(descriptor))
-            )
-            found.append((path, status.st_mode, status.st_mtime_ns, attributes))
-            with os.scandir(descriptor) as entries:
-                for entry in entries:
-                    if not entry.is_dir(follow_symlinks=False):
-                        return None
-                    pending.append(f"{path}/{entry.name}" if path else entry.name)
-        finally:
-            if path:
-                os.close(descriptor)
-        if len(found) + len(pending) > FINGERPRINT_ENTRIES_MAX:
-            return None
-    return tuple(sorted(found, key=lambda entry: str(entry[0])))

@@ -16,8 +16,10 @@ from maelstrom.linux import namespace, network, process
 from maelstrom.sandbox import steps
 from maelstrom.sandbox.channel import RETIRED, Channel
 from maelstrom.sandbox.diagnosis import NotFound
+from maelstrom.sandbox.disposal import Disposal
 from maelstrom.sandbox.job import Process, StartError, Surprise, Watcher, WorkerGone, spawn
-from maelstrom.sandbox.overlay import Overlays
+from maelstrom.sandbox.overlay import Identity, Overlays, identify
+from maelstrom.sandbox.removal import remove_tree
 from maelstrom.sandbox.root import Root, RootBuilder
 from maelstrom.sandbox.stage import StageError, StageFiles, give_up_powers, make_home
 
@@ -53,10 +55,17 @@ class Slot:
     """The state of a slot between jobs."""
 
     def __init__(
-        self, kind: steps.SlotKind, host: steps.Host, files: StageFiles, channel: Channel
+        self,
+        kind: steps.SlotKind,
+        host: steps.Host,
+        files: StageFiles,
+        channel: Channel,
+        disposal: Disposal,
     ) -> None:
         self._files = files
         self._channel = channel
+        self._disposal = disposal
+        self._has_fine_times = host.linux >= steps.LINUX_FINE_TIMES
         self._null = os.open("/dev/null", os.O_RDWR)
         # Within a job's root a mount of the job's could lie over it.
         self._own_process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
@@ -103,13 +112,22 @@ class Slot:
         start: tuple[steps.Step, ...],
     ) -> Process | tuple[object, ...]:
         """Carry out the steps; returns the process, or the message that tells of the failure."""
-        is_kept = self._root is not None and self._root.made_of == root
+        identity: Identity
+        try:
+            identity = identify(_layers(root))
+        except OSError:
+            identity = ()  # The step that mounts them says which is missing.
+        is_kept = (
+            self._root is not None
+            and self._root.made_of == root
+            and self._root.identity == identity
+        )
         if not is_kept:
             self._drop_root()
         plan = before + root + start
         done = len(before) + len(root)
         number = 0
-        made = self._root or Root(root)
+        made = self._root or Root(root, identity)
         try:
             if is_kept:
                 namespace.enter(made.namespace, namespace.NEW_MOUNT)
@@ -117,7 +135,7 @@ class Slot:
                 if is_kept and len(before) <= number < done:
                     continue
                 if number == done and not is_kept:
-                    made.seal(self._own_process)
+                    made.seal(self._own_process, has_fine_times=self._has_fine_times)
                 started = self._do(made, step)
             assert isinstance(started, Process)
         except StartError as error:
@@ -151,9 +169,16 @@ class Slot:
         return None
 
     def _drop_root(self) -> None:
-        if self._root is not None:
-            self._root.close()
-            self._root = None
+        if self._root is None:
+            return
+        root, self._root = self._root, None
+        self._disposal.dispose(root.take_descriptors())
+        if root.upper is not None and root.upper.path_on_disk:
+            remove_tree(root.upper.path_on_disk)
+
+
+def _layers(root: tuple[steps.Step, ...]) -> tuple[str, ...]:
+    return next(step.layers for step in root if isinstance(step, steps.MountRoot))
 
 
 def _describe(error: OSError) -> str:
@@ -162,11 +187,13 @@ def _describe(error: OSError) -> str:
     return f"{words}: `{error.filename}`" if is_path else words
 
 
-def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel) -> None:
+def serve(
+    kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Disposal
+) -> None:
     """Make the slot, tell that it is ready, and run jobs until the worker goes or it is worn."""
     try:
         files = make_home(kind, host)
-        slot = Slot(kind, host, files, channel)
+        slot = Slot(kind, host, files, channel, disposal)
         give_up_powers(kind)
         slot.remember_bearing()
     except StageError as error:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 HOST_NAME = "maelstrom"
 
 # The first Linux whose tmpfs keeps the attributes by which an overlay marks deleted directories,
-# whose overlay takes a list of layers, and whose overlay takes open directories.
+# whose overlay takes a list of layers, and whose times of change are never equal for two changes.
 LINUX_TMPFS_UPPER = (6, 6)
 LINUX_LAYER_LIST = (6, 8)
-LINUX_LAYER_DESCRIPTORS = (6, 13)
+LINUX_FINE_TIMES = (6, 13)
 
 
 class UnshareIpc(NamedTuple):
@@ -123,6 +123,16 @@ class TakeTmp(NamedTuple):
         return f"make a file system of {self.size_bytes} bytes in memory"
 
 
+class TakeScratch(NamedTuple):
+    """Take one of the directories for writes that come with the root: `tmp` or `shm`."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"copy the mount of `{self.name}`"
+
+
 class PivotRoot(NamedTuple):
     """Change to the new root and let go of everything else."""
 
@@ -197,6 +207,7 @@ Step = (
     | TakePseudoTerminals
     | TakeMessageQueues
     | TakeTmp
+    | TakeScratch
     | PivotRoot
     | Attach
     | MakeDirectory

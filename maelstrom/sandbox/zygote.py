@@ -19,6 +19,7 @@ import traceback
 
 from maelstrom.linux import process
 from maelstrom.sandbox.channel import Channel
+from maelstrom.sandbox.disposal import Disposal, serve_disposal
 from maelstrom.sandbox.removal import remove_tree
 from maelstrom.sandbox.slot import serve
 from maelstrom.sandbox.stage import StageError, leave_host
@@ -140,27 +141,27 @@ def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> Non
 
 
 def _fork_slot(kind: SlotKind, host: Host, channel: Channel) -> None:
-    reader, writer = os.pipe2(os.O_CLOEXEC)
+    ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         try:
             process.set_parent_death_signal(signal.SIGKILL)
-            os.close(writer)
-            # The outer process is not in sight from here: it is gone if its pipe is at its end.
-            if select.select([reader], [], [], 0)[0]:
+            ours.close()
+            # The outer process is not in sight from here: it is gone if its end is closed.
+            if select.select([theirs], [], [], 0)[0]:
                 os._exit(1)
-            os.close(reader)
             process.set_name(b"maelstrom-slot")
-            serve(kind, host, channel)
+            serve(kind, host, channel, Disposal(theirs))
         except ConnectionError:
             pass  # The worker is gone.
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(0)
-    os.close(reader)
+    theirs.close()
     # It must not keep the connection open when the slot is gone.
     os.close(channel.fileno())
+    serve_disposal(ours)
     os.waitpid(pid, 0)
     os._exit(0)
 

@@ -31,7 +31,8 @@ def run() -> list[dict[str, Any]]:
     """Measure, and return the rows."""
     with tempfile.TemporaryDirectory(prefix="maelstrom-bench-") as directory:
         layers = Path(directory, "layers")
-        (layers / "base").mkdir(parents=True)
+        for name in ("dev", "proc", "tmp"):
+            (layers / "base" / name).mkdir(parents=True)
         Path(directory).chmod(0o755)
         program = layers / "base/true"
         source = Path(directory, "true.c")

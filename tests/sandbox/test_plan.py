@@ -32,6 +32,7 @@ from maelstrom.sandbox.steps import (
     TakeMessageQueues,
     TakeProcesses,
     TakePseudoTerminals,
+    TakeScratch,
     TakeSys,
     TakeTmp,
     UnshareIpc,
@@ -42,7 +43,7 @@ from maelstrom.sandbox.steps import (
 )
 
 DEFAULTS = Defaults(memory_bytes_max=1000, write_bytes_max=2000)
-USUAL_TAKES = [TakeDevices(), TakeProcesses(), TakeTmp(2000), TakeTmp(2000)]
+USUAL_TAKES = [TakeDevices(), TakeProcesses(), TakeScratch("tmp"), TakeScratch("shm")]
 USUAL_ATTACHES = [Attach("/dev"), Attach("/proc"), Attach("/tmp"), Attach("/dev/shm")]
 
 

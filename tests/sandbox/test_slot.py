@@ -349,3 +349,25 @@ def test_a_file_can_be_bound(sandbox: Sandbox, shared: str) -> None:
     mounts = (Bind("/etc/new/given", f"{shared}/given"), Bind("/etc/passwd", f"{shared}/given"))
     outcome = sandbox.run("cat", "/etc/new/given", "/etc/passwd", mounts=mounts)
     assert text(outcome) == "given\ngiven\n"
+
+
+def test_an_emptied_tmp_is_as_good_as_new(sandbox: Sandbox) -> None:
+    def root() -> str:
+        return text(sandbox.run("stat", "-f", "-c", "%i", "/tmp"))
+
+    first = root()
+    sandbox.run("sh", "-c", "touch /tmp/x /dev/shm/y; mkdir /tmp/d; rm -r /tmp/* /dev/shm/*")
+    assert root() == first
+    sandbox.run("sh", "-c", "chmod 700 /tmp")
+    assert root() != first
+
+
+def test_a_layer_made_anew_under_its_name_is_noticed(sandbox: Sandbox) -> None:
+    layer = sandbox.layers_root / "again"
+    for content in ("first", "second"):
+        layer.mkdir()
+        (layer / "file").write_text(content)
+        for layers in (("shell", "again"), ("again", "shell", *(f"small{n}" for n in range(8)))):
+            assert text(sandbox.run("cat", "/file", layers=layers)) == content
+        (layer / "file").unlink()
+        layer.rmdir()

@@ -1,0 +1,84 @@
+"""Find out whether a directory that jobs may write to is still as it was."""
+
+import os
+
+# More directories than this, and looking at them costs more than a new root.
+DIRECTORIES_MAX = 64
+
+Look = tuple[tuple[object, ...], ...]
+
+
+class Trace:
+    """What a tree of nothing but a few directories looked like."""
+
+    def __init__(self, directory: int, *, has_fine_times: bool) -> None:
+        self._directory = directory
+        self._has_fine_times = has_fine_times
+        self._paths = _directories(directory)
+        self._before = self._look() if self._paths is not None else ()
+
+    def is_same(self) -> bool:
+        """Whether nothing was written, removed or changed in it."""
+        try:
+            return self._paths is not None and self._look() == self._before
+        except OSError:
+            return False
+
+    def is_emptied(self) -> bool:
+        """Whether all that was written to an empty directory is gone; forgets when it was."""
+        status = os.fstat(self._directory)
+        _, mode, *_, times = self._before[0]
+        if status.st_mode != mode or os.listxattr(self._directory) or os.listdir(self._directory):
+            return False
+        os.utime(self._directory, ns=(times, times))  # type: ignore[arg-type]
+        self._before = self._look()
+        return True
+
+    def _look(self) -> Look:
+        """See each directory with the time of its last change.
+
+        Where two changes may bear the same time, the one change that shows nowhere else is looked
+        for: a new attribute.
+        """
+        found = []
+        for path in self._paths or ():
+            if path:
+                status = os.stat(path, dir_fd=self._directory, follow_symlinks=False)
+            else:
+                status = os.fstat(self._directory)
+            attributes = () if self._has_fine_times else self._attributes(path)
+            found.append(
+                (path, status.st_mode, status.st_ctime_ns, attributes, status.st_mtime_ns)
+            )
+        return tuple(found)
+
+    def _attributes(self, path: str) -> tuple[object, ...]:
+        descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._directory)
+        try:
+            names = sorted(os.listxattr(descriptor))
+            return tuple((name, os.getxattr(descriptor, name)) for name in names)
+        finally:
+            os.close(descriptor)
+
+
+def _directories(directory: int) -> list[str] | None:
+    """Return the paths of all directories of a tree, or None if it holds anything else."""
+    paths = [""]
+    # Growing while it is walked.
+    for path in paths:
+        descriptor = directory
+        if path:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            descriptor = os.open(path, flags, dir_fd=directory)
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        return None
+                    paths.append(f"{path}/{entry.name}" if path else entry.name)
+        finally:
+            if path:
+                os.close(descriptor)
+        if len(paths) > DIRECTORIES_MAX:
+            return None
+    return paths
