@@ -1,0 +1,90 @@
+"""Put a test run together from its parts: what the SCons tool calls when a test really runs."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from maelstrom.client.description import Description
+from maelstrom.client.driver import Driver, Engine, Request
+from maelstrom.client.plain import PlainEngine
+from maelstrom.client.record import Record
+from maelstrom.client.target import ContainerPlanner, PlainPlanner
+from maelstrom.client.testrun import EndTarget
+from maelstrom.layers.hasher import Hasher
+from maelstrom.report import reporter
+
+CACHE_VARIABLE = "MAELSTROM_CACHE_DIR"
+
+
+def cache_directory() -> Path:
+    """Return where content and digests are kept between runs, for all projects."""
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given) if given else platformdirs.user_cache_path("maelstrom")
+
+
+class TestClient:
+    """A test run with everything it needs."""
+
+    __test__ = False  # Its name makes pytest think it were one of its own.
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        state: Path,
+        is_contained: bool,
+        broker: str | None,
+        slots: int | None,
+        ui: str,
+        junit: str | None,
+    ) -> None:
+        path = str(Path(project) / junit) if junit else None
+        told = reporter(ui, sys.stdout, junit=path)
+        self._hasher: Hasher | None = None
+        self._planner: PlainPlanner | ContainerPlanner
+        engine: Engine
+        if is_contained:
+            from maelstrom.client.session import Session
+
+            cache = cache_directory()
+            engine = Session(broker=broker, slots=slots, store_root=cache / "store")
+            self._hasher = Hasher(cache / "digests")
+            self._planner = ContainerPlanner(self._hasher, engine.offer)
+        else:
+            engine = PlainEngine(slots=slots or 1)
+            self._planner = PlainPlanner()
+        engine.start()
+        world = "container" if is_contained else "plain"
+        record = Record(state / "record.sqlite", world=world)
+        self._driver = Driver(engine, told, record, where=_where(is_contained, broker))
+
+    def run(self, description: Description, on_end: Callable[[EndTarget], None]) -> None:
+        """Run a test; returns at once."""
+        planner = self._planner
+        request = Request(
+            name=description.name,
+            prepare=lambda: planner.plan(description),
+            on_end=on_end,
+            again=description.again,
+        )
+        self._driver.run(request)
+
+    def stop(self, *, is_interrupt: bool) -> None:
+        """Start nothing more; take back what runs too if the user has interrupted us."""
+        self._driver.stop(is_interrupt=is_interrupt)
+
+    def close(self) -> int:
+        """End the run with its summary; returns the exit status it deserves."""
+        status = self._driver.close()
+        if self._hasher is not None:
+            self._hasher.close()
+        return status
+
+
+def _where(is_contained: bool, broker: str | None) -> str:
+    if not is_contained:
+        return "plain processes of this host"
+    return f"containers of the broker {broker}" if broker else "containers on this host"

@@ -1,0 +1,213 @@
+"""Make the plan of a test from its description: which framework, which world.
+
+Rules of this file:
+1. In a container the layers are, lowest first: the system's base, Python if the test needs it, the
+   declared ones, shared libraries, data, program. The environment is the same on every host.
+2. On the host the same paths are taken from the checkout; what stands for the layers in a job's
+   identity is then the digest of what the build tool knows of the files.
+3. Layers that tests share are built once.
+"""
+
+import os
+import posixpath
+import sys
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from maelstrom.client import recipes
+from maelstrom.client.description import Description, SourceFile
+from maelstrom.client.testrun import TargetPlan
+from maelstrom.errors import LayerError, SpecError
+from maelstrom.frameworks import detect_directory, detect_file, framework
+from maelstrom.frameworks.base import Target
+from maelstrom.layers import python, system
+from maelstrom.layers.build import BuiltLayer, Hasher, build, files
+from maelstrom.model.digest import Digest
+from maelstrom.model.layer import PROJECT_ROOT, Python, SharedLibraries
+from maelstrom.model.spec import JobSpec, Limits, Network
+
+CONTAINER_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/tmp",  # The job's own, always there and always empty.
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+}
+PLAIN_ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
+PYTHON_FRAMEWORKS = ("pytest", "unittest")
+TEST_PATTERNS = ("test_", "_test.py")
+
+Offer = Callable[[Mapping[Digest, Any]], None]
+
+
+class PlainPlanner:
+    """Plans for plain processes of this host."""
+
+    def plan(self, description: Description) -> TargetPlan:
+        """Return the plan of a test; raises MaelstromError."""
+        name = description.framework or detected(description)
+        environment = PLAIN_ENVIRONMENT | {"HOME": os.environ.get("HOME", "/")}
+        content = Digest.of(description.content.encode(errors="surrogateescape"))
+        return TargetPlan(
+            name=description.name,
+            framework=framework(name),
+            programs=_programs(description, name, lambda file: file.path, sys.executable),
+            spec=_world(
+                description,
+                layers=(content,),
+                environment=environment | dict(description.environment),
+                root=description.project,
+            ),
+            again=description.again,
+        )
+
+
+class ContainerPlanner:
+    """Plans for containers; tells `offer` where the content of their layers is."""
+
+    def __init__(self, hasher: Hasher, offer: Offer) -> None:
+        self._hasher = hasher
+        self._offer = offer
+        self._lock = threading.Lock()
+        self._shared: dict[Hashable, list[BuiltLayer]] = {}
+
+    def plan(self, description: Description) -> TargetPlan:
+        """Return the plan of a test, its layers built; raises MaelstromError."""
+        name = description.framework or detected(description)
+        for file in (*description.programs, *description.files):
+            if file.sha256:
+                self._hasher.known(file.path, file.sha256)
+        layers = self._layers(description, name)
+        digests = []
+        library_path: dict[str, None] = {}
+        for layer in layers:
+            digests.append(layer.manifest.digest)
+            library_path.update(dict.fromkeys(layer.library_path))
+            self._offer({layer.manifest.digest: layer.manifest.encoded, **layer.sources})
+        environment = CONTAINER_ENVIRONMENT | dict(description.environment)
+        if library_path:
+            given = environment.get("LD_LIBRARY_PATH")
+            environment["LD_LIBRARY_PATH"] = ":".join([*([given] if given else []), *library_path])
+        interpreter = python.container_path("", project=description.project)
+        return TargetPlan(
+            name=description.name,
+            framework=framework(name),
+            programs=_programs(
+                description, name, lambda file: f"{PROJECT_ROOT}/{file.relative}", interpreter
+            ),
+            spec=_world(
+                description,
+                layers=tuple(dict.fromkeys(digests)),
+                environment=environment,
+                root=PROJECT_ROOT,
+            ),
+            again=description.again,
+        )
+
+    def _layers(self, description: Description, name: str) -> list[BuiltLayer]:
+        project, hasher = description.project, self._hasher
+        layers = self._once("system", lambda: [system.build(hasher=hasher)])
+        if name in PYTHON_FRAMEWORKS or _is_script(description):
+            spec = Python()
+            layers += self._once("python", lambda: [build(spec, project=project, hasher=hasher)])
+        for recipe in description.layers:
+            layers += self._once(
+                repr(recipe),
+                lambda recipe=recipe: recipes.build_all(  # type: ignore[misc]
+                    recipe, project=project, hasher=hasher
+                ),
+            )
+        binaries = tuple(file.path for file in description.programs if _is_file(file))
+        layers.append(
+            build(
+                SharedLibraries(binaries),
+                project=project,
+                hasher=hasher,
+                environment=dict(description.environment),
+            )
+        )
+        layers += self._files(description.files)
+        layers += self._files([file for file in description.programs if _is_file(file)])
+        return layers
+
+    def _files(self, found: Any) -> list[BuiltLayer]:
+        entries = {f"{PROJECT_ROOT}/{file.relative}": file.path for file in found}
+        return [files(entries, hasher=self._hasher)] if entries else []
+
+    def _once(self, key: Hashable, make: Callable[[], list[BuiltLayer]]) -> list[BuiltLayer]:
+        with self._lock:
+            if key not in self._shared:
+                self._shared[key] = make()
+            return list(self._shared[key])
+
+
+def detected(description: Description) -> str:
+    """Find out which framework a test uses; several Python files count as a directory."""
+    programs = description.programs
+    try:
+        if len(programs) == 1 and _is_file(programs[0]):
+            with open(programs[0].path, "rb") as file:
+                return detect_file(programs[0].path, file)
+        tests = [
+            file.path
+            for file in description.files
+            if file.path.endswith(".py") and _looks_like_test(file.relative)
+        ]
+        sources = []
+        for path in tests:
+            with open(path, "rb") as file:
+                sources.append(file.read())
+        return detect_directory(sources)
+    except OSError as error:
+        raise LayerError(f"cannot read {error.filename!r}: {error.strerror}") from error
+
+
+def _is_script(description: Description) -> bool:
+    return any(file.relative.endswith(".py") for file in description.programs)
+
+
+def _looks_like_test(path: str) -> bool:
+    name = posixpath.basename(path)
+    return name.startswith(TEST_PATTERNS[0]) or name.endswith(TEST_PATTERNS[1])
+
+
+def _is_file(file: SourceFile) -> bool:
+    return not os.path.isdir(file.path)
+
+
+def _programs(
+    description: Description, name: str, place: Callable[[SourceFile], str], interpreter: str
+) -> tuple[Target, ...]:
+    targets = []
+    for file in description.programs:
+        if name not in PYTHON_FRAMEWORKS and not _is_file(file):
+            raise SpecError(f"`{file.relative}` is a directory: {name} cannot run that")
+        if name not in PYTHON_FRAMEWORKS and file.relative.endswith(".py"):
+            # A script without any case: its interpreter is the program.
+            targets.append(Target(interpreter, (place(file), *description.arguments)))
+            continue
+        targets.append(Target(place(file), description.arguments, interpreter))
+    return tuple(targets)
+
+
+def _world(
+    description: Description,
+    *,
+    layers: tuple[Digest, ...],
+    environment: Mapping[str, str],
+    root: str,
+) -> JobSpec:
+    working_directory = posixpath.normpath(posixpath.join(root, description.working_directory))
+    return JobSpec(
+        program="/",  # Each job has its own.
+        environment=tuple(sorted(environment.items())),
+        layers=layers,
+        working_directory=working_directory,
+        mounts=recipes.mounts(description.mounts, project=description.project),
+        network=Network(description.network),
+        user=description.user,
+        group=description.group,
+        timeout_s=description.timeout_s,
+        limits=Limits(**dict(description.limits)),
+        resources=description.resources,
+    )

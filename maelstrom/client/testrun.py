@@ -1,0 +1,470 @@
+"""Decide what a test run does next: list, run, remember, tell.
+
+Rules of this file:
+1. Events come in through `handle`, instructions go out as its result. Nothing else changes the
+   state.
+2. Every target that was announced ends exactly once, every case of it is told exactly once.
+3. The cases of a target are submitted as soon as it is listed; a listing goes before any case,
+   since others wait for it.
+4. What has passed in an equal world is not run again; what has failed or is new goes first.
+5. After a stop nothing is submitted; what was submitted still ends, be it as cancelled.
+"""
+
+from collections.abc import Mapping
+from itertools import count
+from typing import assert_never
+
+import msgspec
+
+from maelstrom.errors import UserError
+from maelstrom.frameworks.base import Framework, Invocation, Target
+from maelstrom.model.case import Case, CaseResult, Status, Verdict
+from maelstrom.model.outcome import (
+    Cancelled,
+    Effects,
+    ExecutionError,
+    Exited,
+    InfrastructureFault,
+    LimitExceeded,
+    Outcome,
+    Ran,
+    Signaled,
+    TimedOut,
+)
+from maelstrom.model.spec import JobSpec
+from maelstrom.report.events import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    TargetFailed,
+    TargetFinished,
+    TargetListed,
+)
+
+LISTING_PRIORITY = 2
+URGENT_PRIORITY = 1
+"""Of cases that are new or have failed last time."""
+LISTING_OUTPUT_BYTES_MAX = 64 << 20
+
+
+class TargetPlan(msgspec.Struct, frozen=True):
+    """One target: `spec` is the world of all its jobs, in which only the program differs.
+
+    A target of several Python sources has several `programs`; their cases are one list.
+    """
+
+    name: str
+    framework: Framework
+    programs: tuple[Target, ...]
+    spec: JobSpec
+    again: str = ""
+    """The command that runs just this target, for a person."""
+
+
+class History(msgspec.Struct, frozen=True):
+    """What is remembered of a target; digests are those of specs."""
+
+    listings: Mapping[str, tuple[Case, ...]] = {}
+    passes: frozenset[str] = frozenset()
+    durations: Mapping[str, float] = {}
+    failed: frozenset[str] = frozenset()
+
+
+class TargetReady(msgspec.Struct, frozen=True):
+    """A target can be run."""
+
+    plan: TargetPlan
+    history: History = History()
+
+
+class TargetBroken(msgspec.Struct, frozen=True):
+    """A target cannot be run: its layers could not be made, for one."""
+
+    name: str
+    message: str
+    hint: str = ""
+    is_ours: bool = False
+    again: str = ""
+
+
+class TargetDropped(msgspec.Struct, frozen=True):
+    """A target that was asked for before a stop, and not prepared any more."""
+
+    name: str
+
+
+class JobStarted(msgspec.Struct, frozen=True):
+    """A job left the queue."""
+
+    job: int
+
+
+class JobEnded(msgspec.Struct, frozen=True):
+    """A job has an outcome."""
+
+    job: int
+    outcome: Outcome
+
+
+class EngineFailed(msgspec.Struct, frozen=True):
+    """Nothing can run any more: no broker, no sandbox."""
+
+    message: str
+    hint: str = ""
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """A failure has ended the build, or the user has."""
+
+    is_interrupt: bool
+
+
+RunEvent = (
+    TargetReady | TargetBroken | TargetDropped | JobStarted | JobEnded | EngineFailed | Stopped
+)
+
+
+class SubmitJob(msgspec.Struct, frozen=True):
+    """Hand a job to the engine."""
+
+    job: int
+    spec: JobSpec
+    priority: int
+    estimate_s: float
+
+
+class CancelJobs(msgspec.Struct, frozen=True):
+    """Take back what is queued, and what runs too if so told."""
+
+    running: bool
+
+
+class Tell(msgspec.Struct, frozen=True):
+    """Give an event to the reporter."""
+
+    event: Event
+
+
+class KeepListing(msgspec.Struct, frozen=True):
+    """Remember the cases of a target."""
+
+    target: str
+    digest: str
+    cases: tuple[Case, ...]
+
+
+class KeepResult(msgspec.Struct, frozen=True):
+    """Remember how a case ended."""
+
+    target: str
+    case: str
+    digest: str
+    is_good: bool
+    duration_s: float
+
+
+class EndTarget(msgspec.Struct, frozen=True):
+    """A target is over; `complaint` is empty if it passed."""
+
+    name: str
+    complaint: str = ""
+    is_ours: bool = False
+    is_cancelled: bool = False
+    cases: int = 0
+
+
+Instruction = SubmitJob | CancelJobs | Tell | KeepListing | KeepResult | EndTarget
+
+
+class _Job:
+    """What a job is for: a case, or the listing of a program."""
+
+    __slots__ = ("case", "digest", "program", "run")
+
+    def __init__(self, run: "_Run", program: Target, case: Case | None, digest: str) -> None:
+        self.run = run
+        self.program = program
+        self.case = case
+        self.digest = digest
+
+
+class _Run:
+    """A target under way."""
+
+    __slots__ = ("broken", "cases", "history", "listed", "plan", "results", "unlisted")
+
+    def __init__(self, plan: TargetPlan, history: History) -> None:
+        self.plan = plan
+        self.history = history
+        self.unlisted = len(plan.programs)
+        self.listed: list[tuple[Target, Case]] = []
+        self.cases: set[str] = set()
+        self.results: list[Status] = []
+        self.broken: TargetFailed | None = None
+
+
+class TestRun:
+    """The core of a test run."""
+
+    __test__ = False  # Its name makes pytest think it were one of its own.
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Run] = {}
+        self._jobs: dict[int, _Job] = {}
+        self._numbers = count(1)
+        self._is_stopped = False
+        self._failure: EngineFailed | None = None
+
+    def handle(self, event: RunEvent) -> list[Instruction]:
+        """Take an event, return what is to be done, in that order."""
+        match event:
+            case TargetReady(plan, history):
+                return self._begin(plan, history)
+            case TargetBroken(name, message, hint, is_ours, again):
+                failed = TargetFailed(name, message, hint, is_ours, again)
+                return [Tell(failed), Tell(TargetFinished(name)), EndTarget(name, message, is_ours)]
+            case TargetDropped(name):
+                return [EndTarget(name, "cancelled", is_cancelled=True)]
+            case JobStarted(number):
+                return self._started(number)
+            case JobEnded(number, outcome):
+                return self._ended(number, outcome)
+            case EngineFailed():
+                return self._engine_failed(event)
+            case Stopped(is_interrupt):
+                self._is_stopped = True
+                return [CancelJobs(running=is_interrupt)]
+            case _:
+                assert_never(event)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no target is under way."""
+        return not self._runs
+
+    def check(self) -> None:
+        """Assert what always holds."""
+        for job in self._jobs.values():
+            assert self._runs[job.run.plan.name] is job.run, "a job of a target that has ended"
+        for run in self._runs.values():
+            assert len(run.results) <= len(run.cases), "more results than cases"
+            jobs = [job for job in self._jobs.values() if job.run is run]
+            assert jobs, "a target is under way without a job"
+
+    # A target begins.
+
+    def _begin(self, plan: TargetPlan, history: History) -> list[Instruction]:
+        assert plan.name not in self._runs, "two targets of one name"
+        if self._is_stopped or self._failure is not None:
+            return [EndTarget(plan.name, "cancelled", is_cancelled=True)]
+        run = self._runs[plan.name] = _Run(plan, history)
+        instructions: list[Instruction] = []
+        for program in plan.programs:
+            if plan.name in self._runs:  # It has not been broken by the one before.
+                instructions += self._list(run, program)
+        return instructions
+
+    def _list(self, run: _Run, program: Target) -> list[Instruction]:
+        listing = run.plan.framework.listing(program)
+        if listing is None:
+            return self._listed(run, program, (Case(run.plan.name),))
+        spec = _spec(run.plan.spec, listing)
+        limits = msgspec.structs.replace(
+            spec.limits,
+            output_bytes_max=max(spec.limits.output_bytes_max, LISTING_OUTPUT_BYTES_MAX),
+        )
+        spec = msgspec.structs.replace(spec, limits=limits)
+        digest = spec.digest.hash
+        known = run.history.listings.get(digest)
+        if known is not None:
+            return self._listed(run, program, known)
+        return [self._submit(_Job(run, program, None, digest), spec, LISTING_PRIORITY, 0.0)]
+
+    def _listed(self, run: _Run, program: Target, cases: tuple[Case, ...]) -> list[Instruction]:
+        run.unlisted -= 1
+        for case in cases:
+            if case.name in run.cases:
+                message = f"two cases have the name `{case.name}`"
+                return self._break(run, TargetFailed(run.plan.name, message))
+            run.cases.add(case.name)
+            run.listed.append((program, case))
+        if run.unlisted or run.broken is not None:
+            return self._maybe_end(run)
+        names = tuple(case.name for _, case in run.listed)
+        instructions: list[Instruction] = [Tell(TargetListed(run.plan.name, names, run.plan.again))]
+        for program_of_case, case in run.listed:
+            instructions += self._start(run, program_of_case, case)
+        return instructions + self._maybe_end(run)
+
+    def _start(self, run: _Run, program: Target, case: Case) -> list[Instruction]:
+        framework, history = run.plan.framework, run.history
+        if case.is_disabled:
+            verdict = Verdict(Status.DISABLED, case.reason or "disabled in the source")
+            return self._told(run, CaseResult(run.plan.name, case.name, verdict))
+        if self._is_stopped:
+            verdict = framework.verdict(case, Cancelled())
+            return self._told(run, CaseResult(run.plan.name, case.name, verdict))
+        try:
+            spec = _spec(run.plan.spec, framework.invocation(program, case))
+        except UserError as error:
+            verdict = framework.verdict(case, ExecutionError(error.message, error.hint))
+            return self._told(run, CaseResult(run.plan.name, case.name, verdict))
+        digest = spec.digest.hash
+        if digest in history.passes and not spec.is_local:
+            duration_s = history.durations.get(case.name, 0.0)
+            result = CaseResult(
+                run.plan.name, case.name, Verdict(Status.PASSED), duration_s, is_cached=True
+            )
+            return self._told(run, result)
+        is_urgent = case.name in history.failed or case.name not in history.durations
+        return [
+            self._submit(
+                _Job(run, program, case, digest),
+                spec,
+                URGENT_PRIORITY if is_urgent else 0,
+                history.durations.get(case.name, 0.0),
+            )
+        ]
+
+    def _submit(self, job: _Job, spec: JobSpec, priority: int, estimate_s: float) -> SubmitJob:
+        number = next(self._numbers)
+        self._jobs[number] = job
+        return SubmitJob(number, spec, priority, estimate_s)
+
+    # Jobs come back.
+
+    def _started(self, number: int) -> list[Instruction]:
+        job = self._jobs.get(number)
+        if job is None or job.case is None:
+            return []
+        return [Tell(CaseStarted(job.run.plan.name, job.case.name))]
+
+    def _ended(self, number: int, outcome: Outcome) -> list[Instruction]:
+        job = self._jobs.pop(number, None)
+        if job is None:
+            return []  # Its target has already ended with the engine's failure.
+        if job.case is None:
+            return self._listing_ended(job, outcome)
+        verdict = job.run.plan.framework.verdict(job.case, outcome)
+        effects = _effects(outcome)
+        result = CaseResult(
+            target=job.run.plan.name,
+            case=job.case.name,
+            verdict=verdict,
+            duration_s=effects.duration_s,
+            cpu_s=effects.cpu_user_s + effects.cpu_system_s,
+            memory_peak_bytes=effects.memory_peak_bytes,
+            worker=effects.worker,
+        )
+        instructions = self._told(job.run, result)
+        if verdict.status not in (Status.INFRASTRUCTURE_ERROR, Status.CANCELLED):
+            is_good = verdict.status.is_good
+            keep = KeepResult(result.target, result.case, job.digest, is_good, effects.duration_s)
+            instructions.append(keep)
+        return instructions + self._maybe_end(job.run)
+
+    def _listing_ended(self, job: _Job, outcome: Outcome) -> list[Instruction]:
+        run = job.run
+        name = run.plan.name
+        match outcome:
+            case Cancelled():
+                run.unlisted -= 1
+                run.results.append(Status.CANCELLED)
+                run.cases.add("")
+                return self._maybe_end(run)
+            case ExecutionError(message, hint):
+                return self._break(run, TargetFailed(name, message, hint))
+            case InfrastructureFault(message, hint):
+                return self._break(run, TargetFailed(name, message, hint, is_ours=True))
+            case Exited() | Signaled() | TimedOut() | LimitExceeded():
+                return self._read_listing(job, outcome)
+            case _:
+                assert_never(outcome)
+
+    def _read_listing(self, job: _Job, outcome: Ran) -> list[Instruction]:
+        run, name = job.run, job.run.plan.name
+        try:
+            cases = tuple(run.plan.framework.cases(outcome))
+        except UserError as error:
+            return self._break(run, TargetFailed(name, error.message, error.hint))
+        return [KeepListing(name, job.digest, cases), *self._listed(run, job.program, cases)]
+
+    def _break(self, run: _Run, failed: TargetFailed) -> list[Instruction]:
+        """End a target that could not be listed, once its other listings are back."""
+        told: list[Instruction] = []
+        if run.broken is None:
+            run.broken = msgspec.structs.replace(failed, again=run.plan.again)
+            told.append(Tell(run.broken))
+        return told + self._maybe_end(run)
+
+    def _engine_failed(self, failure: EngineFailed) -> list[Instruction]:
+        if self._failure is not None:
+            return []
+        self._failure = failure
+        instructions: list[Instruction] = []
+        self._jobs.clear()
+        for name in list(self._runs):
+            del self._runs[name]
+            if not instructions:  # Once is enough: all have the same reason.
+                instructions.append(
+                    Tell(TargetFailed(name, failure.message, failure.hint, is_ours=True))
+                )
+                instructions.append(EndTarget(name, failure.message, is_ours=True))
+            else:
+                instructions.append(EndTarget(name, "cancelled", is_cancelled=True))
+        return instructions
+
+    # A target ends.
+
+    def _told(self, run: _Run, result: CaseResult) -> list[Instruction]:
+        run.results.append(result.verdict.status)
+        return [Tell(CaseFinished(result))]
+
+    def _maybe_end(self, run: _Run) -> list[Instruction]:
+        name = run.plan.name
+        if name not in self._runs:
+            return []
+        is_waiting = (
+            any(job.run is run for job in self._jobs.values())
+            if run.broken
+            else (run.unlisted > 0 or len(run.results) < len(run.cases))
+        )
+        if is_waiting:
+            return []
+        del self._runs[name]
+        return [Tell(TargetFinished(name)), _end(run)]
+
+
+def _end(run: _Run) -> EndTarget:
+    name, statuses = run.plan.name, run.results
+    if run.broken is not None:
+        return EndTarget(name, run.broken.message, run.broken.is_ours)
+    bad = [status for status in statuses if not status.is_good]
+    failed = [status for status in bad if status is not Status.CANCELLED]
+    if failed:
+        is_ours = all(status is Status.INFRASTRUCTURE_ERROR for status in failed)
+        noun = "case" if len(statuses) == 1 else "cases"
+        how = "could not be run" if is_ours else "failed"
+        complaint = f"{len(failed)} of {len(statuses)} {noun} {how}"
+        return EndTarget(name, complaint, is_ours, cases=len(statuses))
+    if bad:
+        return EndTarget(name, "cancelled", is_cancelled=True)
+    return EndTarget(name, cases=len(statuses))
+
+
+def _spec(world: JobSpec, invocation: Invocation) -> JobSpec:
+    environment = world.environment
+    if invocation.environment:
+        environment = tuple(sorted((dict(environment) | dict(invocation.environment)).items()))
+    return msgspec.structs.replace(
+        world,
+        program=invocation.program,
+        arguments=invocation.arguments,
+        environment=environment,
+    )
+
+
+def _effects(outcome: Outcome) -> Effects:
+    if isinstance(outcome, Exited | Signaled | TimedOut | LimitExceeded):
+        return outcome.effects
+    return Effects()

@@ -1,0 +1,190 @@
+"""Check the keywords of a builder while the SConstruct is read, so that SCons names the line.
+
+Only forms are checked here, with the standard library; what a mount or a layer recipe says inside
+is read when the test really runs.
+"""
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import SCons.Errors
+import SCons.Util
+
+from maelstrom.scons import options
+
+FRAMEWORKS = ("boost", "catch2", "doctest", "gtest", "plain", "pytest", "tap", "unittest")
+NETWORKS = ("disabled", "loopback", "local")
+LIMITS = {
+    "output": "output_bytes_max",
+    "memory": "memory_bytes_max",
+    "disk": "write_bytes_max",
+    "processes": "processes_max",
+    "open_files": "open_files_max",
+}
+"""Resources of a test that are limits of each of its jobs, not places to wait for."""
+NAME_LENGTH_MAX = 200
+DEFAULT_USER = 1000
+IDS_MAX = 1 << 31
+
+
+class Complaint:
+    """Raises errors that name the builder and the target."""
+
+    def __init__(self, builder: str, name: str) -> None:
+        self._where = f"{builder}({name!r})"
+
+    def __call__(self, message: str) -> SCons.Errors.UserError:
+        return SCons.Errors.UserError(f"{self._where}: {message}")
+
+
+def name(builder: str, value: Any) -> str:
+    """Check a target's name, which becomes part of paths, aliases and reports."""
+    complain = Complaint(builder, value if isinstance(value, str) else str(value))
+    if not isinstance(value, str):
+        raise complain(f"the first argument is the target's name, not a {type(value).__name__}")
+    if not value or len(value) > NAME_LENGTH_MAX:
+        raise complain(f"a name has between 1 and {NAME_LENGTH_MAX} characters")
+    if not value.isprintable() or not _is_utf8(value):
+        raise complain("a name has no newlines, control characters or broken UTF-8 in it")
+    if value.startswith(("/", "..")) or posixpath.normpath(value) != value:
+        raise complain("a name is a plain relative path such as `codec` or `net/codec`")
+    return value
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def framework(complain: Complaint, value: Any) -> str:
+    """Check `framework=`."""
+    if value is None:
+        return ""
+    if value not in FRAMEWORKS:
+        known = ", ".join(FRAMEWORKS)
+        raise complain(f"unknown framework {value!r}; it is one of {known}")
+    return str(value)
+
+
+def network(complain: Complaint, value: Any) -> str:
+    """Check `network=`."""
+    if value is None or value is False:
+        return "disabled"
+    if value not in NETWORKS:
+        raise complain(f"network={value!r} must be one of {', '.join(NETWORKS)}")
+    return str(value)
+
+
+def environment(complain: Complaint, value: Any) -> tuple[tuple[str, str], ...]:
+    """Check `env_vars=`: a dictionary of strings."""
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise complain(f"env_vars must be a dictionary, not a {type(value).__name__}")
+    for key, text in value.items():
+        if not isinstance(key, str) or not key or "=" in key or "\0" in key:
+            raise complain(f"env_vars: {key!r} cannot be the name of a variable")
+        if not isinstance(text, str) or "\0" in text:
+            raise complain(
+                f"env_vars: the value of {key} must be a string, "
+                f"not the {type(text).__name__} {text!r}"
+            )
+    return tuple(sorted(value.items()))
+
+
+def strings(complain: Complaint, keyword: str, value: Any) -> tuple[str, ...]:
+    """Check a list of strings; one string is a list of one."""
+    items = SCons.Util.flatten([value]) if value is not None else []
+    for item in items:
+        if not isinstance(item, str):
+            raise complain(f"{keyword}: {item!r} is not a string")
+    return tuple(items)
+
+
+def directory(complain: Complaint, value: Any) -> str:
+    """Check `working_directory=`: a path below the project's root."""
+    if value is None:
+        return ""
+    text = str(value).removeprefix("#").rstrip("/")
+    normal = posixpath.normpath(text) if text else ""
+    if normal.startswith(("/", "..")):
+        raise complain(f"working_directory {str(value)!r} is outside the project")
+    return "" if normal == "." else normal
+
+
+def timeout(complain: Complaint, value: Any) -> float | None:
+    """Check `timeout=` in seconds; None for the run's default."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool):
+            raise ValueError("a number of seconds")
+        return options.seconds(str(value))
+    except ValueError as error:
+        raise complain(f"timeout={value!r} must be {error}") from None
+
+
+def user(complain: Complaint, value: Any) -> tuple[int, int]:
+    """Check `user=`: a number, `root`, or a pair of user and group."""
+    if value is None:
+        return DEFAULT_USER, DEFAULT_USER
+    if value == "root":
+        return 0, 0
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2 or not all(type(n) is int and 0 <= n < IDS_MAX for n in pair):
+        raise complain(f"user={value!r} must be a number, 'root', or (user, group)")
+    return pair[0], pair[1]
+
+
+Amounts = tuple[tuple[str, int], ...]
+
+
+def resources(complain: Complaint, value: Any) -> tuple[Amounts, Amounts]:
+    """Check `resources=`; returns the limits and what the job takes of its worker."""
+    if value is None:
+        value = {}
+    if not isinstance(value, Mapping):
+        raise complain(f"resources must be a dictionary, not a {type(value).__name__}")
+    for key, amount in value.items():
+        if not isinstance(key, str) or type(amount) is not int or amount < 1:
+            raise complain(f"resources: {key!r} needs a whole number from 1, not {amount!r}")
+    limits = {LIMITS[key]: amount for key, amount in value.items() if key in LIMITS}
+    taken = {"slots": 1} | {key: amount for key, amount in value.items() if key not in LIMITS}
+    return tuple(sorted(limits.items())), tuple(sorted(taken.items()))
+
+
+def items(value: Any) -> list[Any]:
+    """Return anything a user may give for a list as a list."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return [value]
+    return list(SCons.Util.flatten([value]))
+
+
+def mounts(complain: Complaint, value: Any) -> tuple[Any, ...]:
+    """Check the form of `mounts=`: names, dictionaries with a type, or values of our model."""
+    found = []
+    for item in items(value):
+        if isinstance(item, Mapping):
+            if not isinstance(item.get("type"), str):
+                raise complain(f'mounts: {dict(item)!r} needs a "type"')
+            found.append(dict(item))
+        elif isinstance(item, str):
+            kind, _, mount_point = item.partition(":")
+            found.append({"type": kind} | ({"mount_point": mount_point} if mount_point else {}))
+        else:
+            found.append(item)
+    return tuple(found)
+
+
+def unknown(complain: Complaint, given: Iterable[str], known: Iterable[str]) -> None:
+    """Complain of keywords nobody knows."""
+    allowed = sorted(known)
+    for keyword in given:
+        if keyword not in allowed:
+            raise complain(f"unknown keyword {keyword!r}; known are {', '.join(allowed)}")

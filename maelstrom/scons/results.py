@@ -1,0 +1,298 @@
+"""The tests of this build: what was declared, the run under way, and what SCons hears of it.
+
+Rules of this file:
+1. The action of a test takes a snapshot (paths, signatures) on SCons' thread and returns; all else
+   happens on threads of the driver.
+2. Nothing of ours is started before a test really runs, or something it may wait for is built.
+3. SCons writes no stamp: we do, on SCons' thread, when all cases of the test have passed.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import SCons.Errors
+import SCons.Node
+import SCons.Node.Alias
+import SCons.Script
+import SCons.Util
+
+from maelstrom.client.description import Description, SourceFile
+from maelstrom.scons import files, runner
+from maelstrom.scons.closures import CLOSURES
+from maelstrom.scons.keywords import Complaint
+from maelstrom.scons.options import Settings
+
+if TYPE_CHECKING:
+    from maelstrom.client.launch import TestClient
+    from maelstrom.client.testrun import EndTarget
+
+STATE_DIRECTORY = ".maelstrom"
+
+
+class Layer(NamedTuple):
+    """A declared layer; recipes are dictionaries as our model reads them."""
+
+    label: str
+    recipes: tuple[dict[str, Any], ...]
+
+
+class Test(NamedTuple):
+    """A declared test."""
+
+    label: str
+    framework: str
+    programs: tuple[Any, ...]
+    relatives: tuple[str, ...]
+    data: tuple[Any, ...]
+    layers: tuple[Any, ...]
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    working_directory: str
+    network: str
+    mounts: tuple[Any, ...]
+    timeout_s: float
+    user: tuple[int, int]
+    limits: tuple[tuple[str, int], ...]
+    resources: tuple[tuple[str, int], ...]
+    settings: Settings
+
+
+class Tests:
+    """All tests and layers of this build."""
+
+    def __init__(self) -> None:
+        self.tests: dict[Any, Test] = {}
+        self.layers: dict[Any, Layer] = {}
+        self._unseen: set[Any] = set()
+        self._client: TestClient | None = None
+        self._project = ""
+
+    def prepare(self, project: str) -> None:
+        """Say where the project is; once."""
+        if not self._project:
+            self._project = project
+            CLOSURES.load(Path(project) / STATE_DIRECTORY / "closures.json")
+
+    def declare_test(self, stamp: Any, test: Test) -> None:
+        """Take in a declaration; a second one of the same name is a mistake."""
+        complain = Complaint("MaelstromTest", test.label)
+        if stamp in self.tests:
+            raise complain("there are two tests of this name; give one of them another")
+        for other in self.tests.values():
+            mine, others = test.settings, other.settings
+            for field in ("is_contained", "broker", "slots", "ui", "junit"):
+                if getattr(mine, field) != getattr(others, field):
+                    raise complain(
+                        f"MAELSTROM_{field.upper()} is {getattr(mine, field)!r} here and "
+                        f"{getattr(others, field)!r} for `{other.label}`: one run has one value"
+                    )
+            break
+        self.tests[stamp] = test
+
+    def declare_layer(self, manifest: Any, layer: Layer) -> None:
+        """Take in a layer."""
+        if manifest in self.layers:
+            raise Complaint("MaelstromLayer", layer.label)("there are two layers of this name")
+        self.layers[manifest] = layer
+
+    # What the runner asks and tells.
+
+    def interest(self) -> runner.Interest:
+        """Return what the runner needs of us."""
+        return runner.Interest(
+            on_begin=self._on_begin,
+            is_test=self._is_test,
+            has_more=lambda: bool(self._unseen),
+            on_work=self._on_work,
+            on_up_to_date=self._unseen.discard,
+            on_stop=self._on_stop,
+            on_end=self._on_end,
+        )
+
+    def _on_begin(self, top: list[Any]) -> None:
+        """Find the tests among the targets: only for them the runner looks ahead."""
+        self._unseen.clear()
+        todo = list(top)
+        while todo and self.tests:
+            node = todo.pop()
+            if node in self.tests:
+                self._unseen.add(node)
+            elif isinstance(node, SCons.Node.Alias.Alias):
+                todo += node.children()
+
+    def _is_test(self, node: Any) -> bool:
+        return node in self.tests
+
+    def _on_work(self) -> None:
+        """Something is being built that tests wait for: start up meanwhile."""
+        if self._unseen and self._client is None and not SCons.Script.GetOption("no_exec"):
+            settings = self.tests[next(iter(self._unseen))].settings
+            if settings.is_contained:
+                self._client = self._start(settings)
+
+    def _on_stop(self, is_interrupt: bool) -> None:
+        if self._client is not None:
+            self._client.stop(is_interrupt=is_interrupt)
+
+    def _on_end(self, is_interrupt: bool) -> int:
+        CLOSURES.save()
+        client, self._client = self._client, None
+        if client is None:
+            return 0
+        if is_interrupt:
+            client.stop(is_interrupt=True)
+        return client.close()
+
+    def _start(self, settings: Settings) -> "TestClient":
+        try:
+            from maelstrom.client.launch import TestClient
+        except ModuleNotFoundError as error:
+            raise SCons.Errors.UserError(
+                f"the tests need the Python module `{error.name}`; "
+                f"install maelstrom-scons with all it needs into {sys.executable}"
+            ) from None
+        from maelstrom.errors import MaelstromError
+
+        is_silent = SCons.Script.GetOption("silent")
+        try:
+            return TestClient(
+                project=self._project,
+                state=Path(self._project) / STATE_DIRECTORY,
+                is_contained=settings.is_contained,
+                broker=settings.broker,
+                slots=settings.slots or _plain_slots(settings),
+                ui="quiet" if is_silent else settings.ui,
+                junit=settings.junit,
+            )
+        except MaelstromError as error:
+            raise SCons.Errors.UserError(str(error)) from None
+
+    # Actions.
+
+    def run(self, target: Any, source: Any, env: Any) -> None:
+        """The action of a test: submit it, and leave its task open."""
+        del source
+        stamp = target[0]
+        test = self.tests[stamp]
+        self._unseen.discard(stamp)
+        if self._client is None:
+            self._client = self._start(test.settings)
+        pending = runner.Pending()
+        stamp_path = stamp.get_abspath()
+        pending.on_success = lambda: _write_stamp(stamp_path, test.label)
+        description = self._describe(stamp, test, env)
+        self._client.run(description, lambda end: pending.finish(_error(stamp, end)))
+        runner.leave(pending)
+
+    def _describe(self, stamp: Any, test: Test, env: Any) -> Description:
+        is_sha256 = SCons.Util.get_current_hash_algorithm_used() == "sha256"
+        complain = Complaint("MaelstromTest", test.label)
+        environment = dict(test.environment)
+        if not test.settings.is_contained:
+            environment = _strings(env["ENV"]) | environment
+        return Description(
+            name=test.label,
+            framework=test.framework,
+            project=self._project,
+            programs=tuple(
+                SourceFile(relative, files.real(node).get_abspath(), _sha256(node, is_sha256))
+                for node, relative in zip(test.programs, test.relatives, strict=True)
+            ),
+            files=tuple(
+                SourceFile(
+                    files.relative(complain, node),
+                    files.real(node).get_abspath(),
+                    _sha256(node, is_sha256),
+                )
+                for node in test.data
+            ),
+            layers=tuple(self.layers[node].recipes for node in test.layers),
+            arguments=test.arguments,
+            environment=tuple(sorted(environment.items())),
+            working_directory=test.working_directory,
+            network=test.network,
+            mounts=test.mounts,
+            timeout_s=test.timeout_s,
+            user=test.user[0],
+            group=test.user[1],
+            limits=test.limits,
+            resources=test.resources,
+            again=_again(test),
+            content="" if test.settings.is_contained else _content(stamp),
+        )
+
+    def build_layer(self, target: Any, source: Any, env: Any) -> None:
+        """The action of a layer: write its manifest."""
+        del source, env
+        layer = self.layers[target[0]]
+        from maelstrom.client import recipes
+        from maelstrom.client.launch import cache_directory
+        from maelstrom.errors import MaelstromError
+
+        try:
+            content = recipes.manifest(
+                layer.recipes, project=self._project, cache=cache_directory() / "digests"
+            )
+        except MaelstromError as error:
+            message = f"layer `{layer.label}`: {_one_line(error)}"
+            raise SCons.Errors.BuildError(target[0], errstr=message) from None
+        path = Path(target[0].get_abspath())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _one_line(error: Any) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else str(error.message)
+
+
+def _plain_slots(settings: Settings) -> int | None:
+    return None if settings.is_contained else int(SCons.Script.GetOption("num_jobs"))
+
+
+def _again(test: Test) -> str:
+    options = " --maelstrom" if test.settings.is_contained else ""
+    return f"scons{options} test-{test.label}"
+
+
+def _sha256(node: Any, is_sha256: bool) -> str:
+    """Return SCons' own signature where it is what we need: no file is then read twice."""
+    return str(node.get_csig()) if is_sha256 and hasattr(node, "get_csig") else ""
+
+
+def _content(stamp: Any) -> str:
+    """Stand in for layers: what all the files of a plain test are like, by SCons' signatures."""
+    told = [(str(c), c.get_csig()) for c in stamp.children()]
+    return json.dumps(sorted(told))
+
+
+def _strings(environment: Any) -> dict[str, str]:
+    """Return SCons' ENV as the strings that a process gets, lists joined as SCons does."""
+    found = {}
+    for key, value in environment.items():
+        is_list = isinstance(value, list | tuple)
+        found[str(key)] = os.pathsep.join(map(str, value)) if is_list else str(value)
+    return found
+
+
+def _write_stamp(path: str, label: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps({"passed": label}) + "\n", encoding="utf-8")
+
+
+def _error(stamp: Any, end: "EndTarget") -> Exception | None:
+    if not end.complaint:
+        return None
+    if end.is_cancelled:
+        cancelled: Exception = runner.Cancelled(stamp, errstr=end.complaint)
+        return cancelled
+    status = 3 if end.is_ours else 2
+    error: Exception = SCons.Errors.BuildError(
+        stamp, errstr=end.complaint, status=status, exitstatus=status
+    )
+    return error
+
+
+TESTS = Tests()
