@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,14 @@ from typing import Any
 REASON_LENGTH_MAX = 1000
 
 
+def known(text: str) -> str:
+    """Return text with U+FFFD for what is no UTF-8; case names are compared in this form."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
 def tell(stdout: int, separator: str, finding: dict[str, Any]) -> None:
     """Write the finding behind the separator."""
-    line = f"\n{separator} {json.dumps(finding, ensure_ascii=True)}\n".encode("ascii")
+    line = f"\n{separator} {known(json.dumps(finding, ensure_ascii=False))}\n".encode()
     while line:
         line = line[os.write(stdout, line) :]
 
@@ -110,14 +116,14 @@ class Running(Quiet):
     def __init__(self, wanted: str) -> None:
         super().__init__()
         self.wanted = wanted
-        self.path = Path.cwd() / wanted.split("::")[0]
+        self.path = Path(known(str(Path.cwd()))) / wanted.split("::")[0]
         self.status = "missing"
         self.reason = ""
         self.shown: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
-        wanted = [item for item in items if item.nodeid == self.wanted][:1]
+        wanted = [item for item in items if known(item.nodeid) == self.wanted][:1]
         others = [item for item in items if item not in wanted]
         if others:
             config.hook.pytest_deselected(items=others)
@@ -125,11 +131,12 @@ class Running(Quiet):
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         # A neighbour that cannot be collected is a case of its own.
-        is_on_the_way = self.path.is_relative_to(collection_path)
-        return None if is_on_the_way or collection_path.is_relative_to(self.path) else True
+        path = Path(known(str(collection_path)))
+        is_on_the_way = self.path.is_relative_to(path) or path.is_relative_to(self.path)
+        return None if is_on_the_way else True
 
     def pytest_collectreport(self, report: Any) -> None:
-        if report.passed or not (self.wanted + "::").startswith(report.nodeid):
+        if report.passed or not (self.wanted + "::").startswith(known(report.nodeid)):
             return
         self._take(report, "skipped" if report.skipped else "failed")
 
@@ -200,10 +207,10 @@ def skip_reason(representation: Any) -> str:
 def path_argument(node: str) -> str:
     """Return the argument that makes pytest collect a node and as little else as it can."""
     path = node.split("::")[0]
-    if "[" in path:
-        # pytest takes the first bracket for the start of a parameter: name what is above it.
-        path = path[: path.index("[")].rpartition("/")[0] or "."
-        node = path
+    if odd := re.search("\\[|\ufffd", path):
+        # pytest takes the first bracket for the start of a parameter, and what is no UTF-8 is
+        # not known here: name what is above it.
+        node = path[: odd.start()].rpartition("/")[0] or "."
     return "./" + node if node.startswith("-") else node
 
 

@@ -11,10 +11,12 @@ Rules of this script:
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
 import os
+import re
 import sys
 import traceback
 import unittest
@@ -27,8 +29,10 @@ REASON_LENGTH_MAX = 1000
 
 def tell(stdout: int, separator: str, finding: dict[str, Any]) -> None:
     """Write the finding behind the separator."""
-    sys.stdout.flush()
-    line = f"\n{separator} {json.dumps(finding, ensure_ascii=True)}\n".encode("ascii")
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # The case may have closed it.
+        sys.stdout.flush()
+    text = re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(finding, ensure_ascii=False))
+    line = f"\n{separator} {text}\n".encode()
     while line:
         line = line[os.write(stdout, line) :]
 

@@ -28,7 +28,7 @@ def roman(number):
     return text
 '''
 
-CONFTEST = '''\
+CONFTEST = """\
 import pytest
 
 
@@ -43,9 +43,9 @@ def scratch(tmp_path):
     path.write_text("I")
     yield path
     path.unlink()
-'''
+"""
 
-MODULE = '''\
+MODULE = """\
 import sys
 
 import pytest
@@ -88,12 +88,12 @@ def test_old():
 @pytest.mark.xfail(reason="forty is not written yet")
 def test_forty():
     assert roman(40) == "XL"
-'''
-FAILING = '''
+"""
+FAILING = """
 
 def test_fails():
     assert roman(9) == "VIIII"
-'''
+"""
 CASES_OF_MODULE = 30
 
 
