@@ -32,6 +32,12 @@ _MULTIARCH = {
     "EM_PPC64": "powerpc64le-linux-gnu",
     "EM_S390": "s390x-linux-gnu",
 }
+_TAGS = {
+    "DT_NEEDED": "needed",
+    "DT_SONAME": "soname",
+    "DT_RPATH": "rpath",
+    "DT_RUNPATH": "runpath",
+}
 _PLATFORM = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686"}
 
 
@@ -250,26 +256,26 @@ def parse(path: str) -> Elf | None:
 
 
 def _read(path: str, file: ELFFile) -> Elf:
-    loader = soname = ""
-    names: list[str] = []
-    rpath: list[str] = []
-    runpath: list[str] = []
+    loader = ""
+    found: dict[str, list[str]] = {name: [] for name in _TAGS}
     for segment in file.iter_segments():
         if isinstance(segment, InterpSegment):
             loader = _text(segment.get_interp_name())
         elif isinstance(segment, DynamicSegment):
             for tag in segment.iter_tags():
-                match tag.entry.d_tag:
-                    case "DT_NEEDED":
-                        names.append(_text(tag.needed))
-                    case "DT_SONAME":
-                        soname = _text(tag.soname)
-                    case "DT_RPATH":
-                        rpath += _text(tag.rpath).split(":")
-                    case "DT_RUNPATH":
-                        runpath += _text(tag.runpath).split(":")
-    head = (str(file["e_machine"]), int(file.elfclass))
-    return Elf(path, *head, loader, soname, tuple(names), tuple(rpath), tuple(runpath))
+                kind = str(tag.entry.d_tag)
+                if kind in _TAGS:
+                    found[kind].append(_text(getattr(tag, _TAGS[kind])))
+    return Elf(
+        path,
+        machine=str(file["e_machine"]),
+        bits=int(file.elfclass),
+        interpreter=loader,
+        soname="".join(found["DT_SONAME"][:1]),
+        needed=tuple(found["DT_NEEDED"]),
+        rpath=tuple(filter(None, ":".join(found["DT_RPATH"]).split(":"))),
+        runpath=tuple(filter(None, ":".join(found["DT_RUNPATH"]).split(":"))),
+    )
 
 
 def _text(value: str | bytes) -> str:

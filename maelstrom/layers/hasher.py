@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -174,7 +175,7 @@ class Hasher:
         used = self._used.union(self._fresh)
         return {key: known for key, known in entries.items() if key in used}
 
-    def __enter__(self) -> "Hasher":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

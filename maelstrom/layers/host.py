@@ -38,7 +38,7 @@ class HostPaths:
         return self.in_container(host_path) != host_path
 
     def add(self, tree: Tree, host_path: str) -> str:
-        """Add a file, or an empty directory, and all links that lead to it; return its real path."""
+        """Add a file or a bare directory, and all links that lead to it; return its real path."""
         todo = [part for part in posixpath.normpath(host_path).split("/") if part][::-1]
         done = ""
         links = 0
@@ -71,7 +71,7 @@ class HostPaths:
             # In the container the project has no such directory above it.
             return
         place = self.in_container(here)
-        if PROJECT_ROOT == place or PROJECT_ROOT.startswith(f"{place}/"):
+        if place == PROJECT_ROOT or PROJECT_ROOT.startswith(f"{place}/"):
             raise LayerError(f"{here!r} would hide the project in the container")
         tree.add_symlink(place, self.link_target(here, target))
 

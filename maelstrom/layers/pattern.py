@@ -114,10 +114,9 @@ class Glob:
 
     def _closed(self, states: set[int]) -> States:
         last = len(self._names) - 1
-        for state in sorted(states):
-            while state < last and self._regexes[state] is None:
-                state += 1
-                states.add(state)
+        for state in range(last):
+            if state in states and self._regexes[state] is None:
+                states.add(state + 1)
         return frozenset(states)
 
     def step(self, states: States, name: str) -> States:

@@ -149,9 +149,7 @@ def _recall(record_file: Path) -> BuiltLayer | None:
         manifest = Manifest.decode(record.manifest)
     except (OSError, msgspec.DecodeError, SpecError):
         return None
-    sources: dict[Digest, Source] = {
-        digest: os.fsdecode(path) for digest, path in record.sources
-    }
+    sources: dict[Digest, Source] = {digest: os.fsdecode(path) for digest, path in record.sources}
     made = os.fspath(record_file.parent.parent / "made")
     if not all(os.path.exists(path) for path in sources.values() if str(path).startswith(made)):
         return None
@@ -166,7 +164,9 @@ def _fingerprint(roots: list[str]) -> str:
         path = todo.pop()
         try:
             status = os.stat(path)
-            state.update(f"{path}\0{status.st_mtime_ns}\0{status.st_size}\0".encode(errors="replace"))
+            state.update(
+                f"{path}\0{status.st_mtime_ns}\0{status.st_size}\0".encode(errors="replace")
+            )
             if not stat.S_ISDIR(status.st_mode):
                 continue
             with os.scandir(path) as entries:
@@ -174,7 +174,9 @@ def _fingerprint(roots: list[str]) -> str:
                     if entry.name == "__pycache__":
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        todo.append(entry.path)
+                        # Of packages inside a library only those count that are in use: as roots.
+                        if not entry.name.endswith("-packages"):
+                            todo.append(entry.path)
                         continue
                     status = entry.stat(follow_symlinks=False)
                     line = f"{entry.name}\0{status.st_mtime_ns}\0{status.st_size}\n"

@@ -18,7 +18,7 @@ _UNCHECKED = (1).to_bytes(4, "little")
 _MAGIC = importlib.util.MAGIC_NUMBER
 
 
-def _reusable(source, content, shown, pyc):
+def _reusable(source: str, content: bytes, shown: str, pyc: str) -> "bytes | None":
     """Return the code in a pyc of this host if it is of this very source and place."""
     try:
         with open(pyc, "rb") as file:
@@ -34,7 +34,7 @@ def _reusable(source, content, shown, pyc):
     return old[16:] if os.fsencode(shown) in old else None
 
 
-def _compiled(source, shown, pyc):
+def _compiled(source: str, shown: str, pyc: str) -> bytes:
     with open(source, "rb") as file:
         content = file.read()
     code = _reusable(source, content, shown, pyc) if pyc else None
@@ -43,7 +43,7 @@ def _compiled(source, shown, pyc):
     return _MAGIC + _UNCHECKED + importlib.util.source_hash(content) + code
 
 
-def _keep(directory, content):
+def _keep(directory: str, content: bytes) -> "list[str | int]":
     digest = hashlib.sha256(content).hexdigest()
     final = os.path.join(directory, digest[:2], digest)
     if not os.path.exists(final):
@@ -55,7 +55,7 @@ def _keep(directory, content):
     return [digest, len(content)]
 
 
-def main():
+def main() -> None:
     """Do what the lines on standard input ask for."""
     import warnings
 

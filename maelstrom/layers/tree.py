@@ -85,9 +85,12 @@ class Tree:
         present = self._items.setdefault(relative, item)
         if present == item:
             return
-        if isinstance(present, _HostFile) and isinstance(item, _HostFile):
-            if os.path.realpath(present.path) == os.path.realpath(item.path):
-                return
+        if (
+            isinstance(present, _HostFile)
+            and isinstance(item, _HostFile)
+            and os.path.realpath(present.path) == os.path.realpath(item.path)
+        ):
+            return
         raise LayerError(
             f"{path!r} would be both {_told(present)} and {_told(item)}",
             hint="put them into two layers, or give one of them another prefix",

@@ -77,8 +77,9 @@ class Manifest:
         if len(entries) > ENTRIES_MAX:
             raise SpecError(f"a layer of {len(entries)} entries; the limit is {ENTRIES_MAX}")
         self._nodes = dict(entries)
+        directories: set[bytes] = set()
         for path in self._nodes:
-            self._check(path)
+            self._check(path, directories)
         self.encoded: bytes = _encode(_Canonical(FORMAT_VERSION, entries))
         self.digest = Digest.of(self.encoded)
 
@@ -95,23 +96,30 @@ class Manifest:
             )
         self = cls.__new__(cls)
         self._init(canonical.entries)
-        if self.encoded != encoded or list(self._nodes) != sorted(self._nodes):
+        paths = [path for path, _ in canonical.entries]
+        if self.encoded != encoded or paths != sorted(self._nodes):
             raise SpecError("layer manifest is not in canonical form")
         return self
 
-    def _check(self, path: bytes) -> None:
-        parts = path.split(b"/")
+    def _check(self, path: bytes, directories: set[bytes]) -> None:
+        """Check one path; `directories` are those above earlier paths, checked already."""
         if len(path) > PATH_BYTES_MAX or b"\0" in path:
             raise SpecError(f"path {path[:100]!r} in a layer is too long or has a NUL in it")
-        for part in parts:
-            if part in (b"", b".", b".."):
+        if path.startswith(b"/"):
+            raise SpecError(f"path {path!r} in a layer must be relative, without `.` and `..`")
+        part = path
+        while True:
+            above, _, name = part.rpartition(b"/")
+            if name in (b"", b".", b".."):
                 raise SpecError(f"path {path!r} in a layer must be relative, without `.` and `..`")
-            if len(part) > NAME_BYTES_MAX:
-                raise SpecError(f"name {part[:100]!r} in a layer is longer than {NAME_BYTES_MAX}")
-        for depth in range(1, len(parts)):
-            above = self._nodes.get(b"/".join(parts[:depth]))
-            if above is not None and not isinstance(above, Directory):
+            if len(name) > NAME_BYTES_MAX:
+                raise SpecError(f"name {name[:100]!r} in a layer is longer than {NAME_BYTES_MAX}")
+            if not above or above in directories:
+                return
+            if not isinstance(self._nodes.get(above, Directory()), Directory):
                 raise SpecError(f"path {path!r} in a layer lies below something not a directory")
+            directories.add(above)
+            part = above
 
     def __len__(self) -> int:
         return len(self._nodes)

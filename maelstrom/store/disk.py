@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
@@ -46,7 +46,7 @@ FICLONE = 0x40049409
 class DiskStore:
     """A content store in a directory; safe for threads and for several processes.
 
-    `owner` is given when we are root and jobs run as somebody else: all content then belongs to him.
+    `owner` is given when we are root and jobs run as somebody else: all content is his then.
     """
 
     def __init__(
@@ -262,9 +262,9 @@ class DiskStore:
     def _copy_variant(self, digest: Digest, final: str, is_executable: bool) -> None:
         source = self.path(digest)
         temporary = os.fspath(self.temporary())
-        with BlobWriter(self, digest, temporary, final, is_executable) as writer:
-            with source.open("rb") as file:
-                writer.copy(file.fileno(), os.fspath(source))
+        writer = BlobWriter(self, digest, temporary, final, is_executable)
+        with writer, source.open("rb") as file:
+            writer.copy(file.fileno(), os.fspath(source))
 
     def pin(self, digests: Iterable[Digest], by: str) -> None:
         """Protect blobs and layers from eviction until `by` is unpinned."""
@@ -327,7 +327,7 @@ class BlobWriter:
             self._file = os.open(temporary, flags, 0o600)
 
     def write(self, chunk: bytes | memoryview) -> None:
-        """Append content; raises StoreError, and aborts, when it is too much or the disk is full."""
+        """Append content; raises StoreError, and aborts, if it is too much or the disk is full."""
         self._take(chunk)
         rest = memoryview(chunk)
         try:
@@ -361,7 +361,7 @@ class BlobWriter:
                     self.write(chunk)
 
     def commit(self) -> None:
-        """Verify the content and let it be seen; raises StoreError if it is not what it should be."""
+        """Verify the content and let it be seen; raises StoreError if it is not what was said."""
         found = Digest(self._state.hexdigest(), self.size)
         if found != self._digest:
             self.abort()
@@ -391,7 +391,7 @@ class BlobWriter:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._temporary)
 
-    def __enter__(self) -> "BlobWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, value: object, trace: object) -> None:

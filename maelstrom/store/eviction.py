@@ -68,9 +68,11 @@ def evict(root: Path, *, size_bytes_wanted: int) -> int:
         links[blob.status.st_ino] = blob.status.st_nlink
         if blob.status.st_nlink == 1:
             loose.append((blob.status.st_atime_ns, "blob", str(blob.status.st_ino)))
-    for layer in (root / "layers").iterdir():
-        if layer.name not in kept:
-            loose.append((layer.stat().st_atime_ns, "layer", layer.name))
+    loose += [
+        (layer.stat().st_atime_ns, "layer", layer.name)
+        for layer in (root / "layers").iterdir()
+        if layer.name not in kept
+    ]
     heapq.heapify(loose)
     while loose and total > size_bytes_wanted:
         _, kind, name = heapq.heappop(loose)
@@ -104,7 +106,7 @@ def _contents(path: Path) -> set[str]:
         return set()
 
 
-def _remove_layer(root: Path, name: str) -> Iterator[int]:
+def _remove_layer(root: Path, name: str) -> list[int]:
     """Remove a layer and return the inodes of its files, each as often as it was linked."""
     hidden = root / "removing" / name
     os.rename(root / "layers" / name, hidden)
@@ -113,4 +115,4 @@ def _remove_layer(root: Path, name: str) -> Iterator[int]:
         with os.scandir(directory) as entries:
             inodes += [entry.inode() for entry in entries if entry.is_file(follow_symlinks=False)]
     shutil.rmtree(hidden)
-    return iter(inodes)
+    return inodes

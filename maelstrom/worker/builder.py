@@ -115,10 +115,13 @@ class LayerBuilder:
                     marked[above] = marked[""] = b"x"
 
     def _make_above(self, root: int, path: str, directories: set[str]) -> None:
+        lacking = []
         above = os.path.dirname(path)
-        if above and above not in directories:
-            self._make_above(root, above, directories)
-            self._make_directory(root, above, directories)
+        while above and above not in directories:
+            lacking.append(above)
+            above = os.path.dirname(above)
+        for directory in reversed(lacking):
+            self._make_directory(root, directory, directories)
 
     def _make_directory(self, root: int, path: str, directories: set[str]) -> None:
         if path in directories:
