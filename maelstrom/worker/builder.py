@@ -147,9 +147,11 @@ class LayerBuilder:
                 hint=f"use a worker with Linux {wanted} or newer, or flatten the image first",
             )
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        file = os.open(path, flags, 0o444, dir_fd=root)
+        file = os.open(path, flags, 0o600, dir_fd=root)
         try:
+            # Attributes of users can be set only on what may be written.
             os.setxattr(file, WHITEOUT, b"")
+            os.fchmod(file, 0o444)
             self._store.give(file)
         finally:
             os.close(file)

@@ -9,6 +9,7 @@ from maelstrom.errors import SpecError
 from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import Directory, File, Manifest, Node, Symlink, Whiteout
 
+UNSAVED = settings(database=None)
 CONTENT = Digest.of(b"content")
 NAMES = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=8)
 PATHS = st.lists(NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=4)
@@ -20,6 +21,7 @@ NODES: st.SearchStrategy[Node] = st.one_of(
 )
 
 
+@UNSAVED
 @given(st.dictionaries(PATHS.map("/".join), NODES, max_size=8))
 def test_what_is_encoded_decodes_to_the_same(entries: dict[str, Node]) -> None:
     try:
@@ -31,19 +33,21 @@ def test_what_is_encoded_decodes_to_the_same(entries: dict[str, Node]) -> None:
     assert again.digest == manifest.digest
 
 
+@UNSAVED
 @given(st.dictionaries(PATHS.map("/".join), st.just(Directory()), max_size=8))
 def test_order_does_not_matter(entries: dict[str, Node]) -> None:
     pairs = list(entries.items())
     assert Manifest(pairs).digest == Manifest(reversed(pairs)).digest
 
 
+@UNSAVED
 @given(st.binary(max_size=200))
 def test_bytes_from_anywhere_are_refused_and_never_a_crash(encoded: bytes) -> None:
     with contextlib.suppress(SpecError):
         assert Manifest.decode(encoded).encoded == encoded
 
 
-@settings(max_examples=200)
+@UNSAVED
 @given(st.data())
 def test_a_manifest_with_one_byte_changed_is_refused_or_another(data: st.DataObject) -> None:
     encoded = bytearray(
