@@ -58,6 +58,7 @@ _COMMON = {
     "fsopen": 430,
     "fsconfig": 431,
     "fsmount": 432,
+    "openat2": 437,
     "mount_setattr": 442,
 }
 

@@ -20,7 +20,8 @@ DETACH = 2
 
 _OPEN_TREE_CLONE = 1
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
-_MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_FROM_DESCRIPTOR, _TO_DESCRIPTOR = 0x4, 0x40
+_RESOLVE_IN_ROOT = 0x10
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 
 
@@ -30,13 +31,33 @@ def clone_tree(path: str | bytes, *, is_recursive: bool = True) -> int:
     return system_call("open_tree", AT_FDCWD, os.fsencode(path), flags)
 
 
-def attach(tree: int, path: str | bytes) -> None:
-    """Mount a detached tree on a path and close its descriptor."""
+def attach(tree: int, target: str | int) -> None:
+    """Mount a detached tree on a path or an open mount point, and close its descriptor."""
     try:
-        target = os.fsencode(path)
-        system_call("move_mount", tree, b"", AT_FDCWD, target, _MOVE_MOUNT_F_EMPTY_PATH)
+        _move(tree, b"", target, _FROM_DESCRIPTOR)
     finally:
         os.close(tree)
+
+
+def move(source: str, target: str | int) -> None:
+    """Move a mount, with all below it, to a path or an open mount point."""
+    _move(AT_FDCWD, os.fsencode(source), target, 0)
+
+
+def _move(directory: int, source: bytes, target: str | int, flags: int) -> None:
+    if isinstance(target, int):
+        system_call("move_mount", directory, source, target, b"", flags | _TO_DESCRIPTOR)
+    else:
+        system_call("move_mount", directory, source, AT_FDCWD, os.fsencode(target), flags)
+
+
+def open_in_root(root: int, path: str) -> int:
+    """Open a path, only to name it, as if the directory `root` were the root.
+
+    No symbolic link leads out of it.
+    """
+    how = bytes(_How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT))
+    return system_call("openat2", root, os.fsencode(path), how, len(how))
 
 
 def open_file_system(kind: bytes) -> int:
@@ -72,6 +93,14 @@ def explanation(file_system: int) -> str:
             break
         lines.append(line.decode(errors="replace").strip())
     return "; ".join(line.removeprefix("e ") for line in lines if line.startswith("e "))
+
+
+class _How(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
 
 
 class _Attributes(ctypes.Structure):

@@ -16,10 +16,15 @@ _OURS = frozenset(
 _BLAME_SPEC = (
     steps.Spawn,
     steps.EnterDirectory,
-    steps.Attach,
     steps.MakeDirectory,
-    steps.TakeBind,
-    steps.TakeTmp,
+    steps.MountBind,
+    steps.MountDevices,
+    steps.MountMessageQueues,
+    steps.MountProcesses,
+    steps.MountPseudoTerminals,
+    steps.MountScratch,
+    steps.MountSys,
+    steps.MountTmp,
 )
 
 
@@ -50,13 +55,9 @@ def _hint(step: steps.Step, number: int) -> str:
             return "a layer was removed from the store while it was needed"
         case steps.MountRoot() | steps.MountStack(), errno.EINVAL:
             return "`python -m maelstrom.sandbox --check` tells what this host's kernel can do"
-        case steps.TakeBind(), errno.ENOENT:
+        case steps.MountBind(), errno.ENOENT:
             return "the path must exist on the host before the job starts"
-        case steps.TakeBind(), errno.EACCES:
+        case steps.MountBind(), errno.EACCES:
             return "the user that runs the worker must be allowed to reach it"
-        case steps.Attach() | steps.MakeDirectory(), errno.EROFS:
-            return "make the mount point in a layer"
-        case steps.TakeTmp(), _:
-            return "look at the size of the mount"
         case _:
             return ""

@@ -2,8 +2,9 @@
 
 Rules of this file:
 1. It is pure: no file is looked at here. What is missing is made by the steps themselves.
-2. Sources are taken before the root is changed, and attached after it, in the same order: so
-   a symbolic link in a layer leads nowhere but into the container.
+2. Mounts come in the order of their depth, so that none hides another by accident. The steps find
+   mount points as if the new root were the root already: a symbolic link in a layer leads nowhere
+   but into the container.
 3. Equal root parts may share a root as long as the jobs wrote nothing; what holds state of one job
    for good (queues, terminals) makes a root that is used once.
 """
@@ -24,25 +25,24 @@ from maelstrom.model.spec import (
     Tmp,
 )
 from maelstrom.sandbox.steps import (
-    Attach,
     EnterDirectory,
     MakeDirectory,
+    MountBind,
+    MountDevices,
+    MountMessageQueues,
+    MountProcesses,
+    MountPseudoTerminals,
     MountRoot,
+    MountScratch,
     MountStack,
+    MountSys,
+    MountTmp,
     PivotRoot,
     SealRoot,
     SlotKind,
     Spawn,
     Step,
     SwitchLoopback,
-    TakeBind,
-    TakeDevices,
-    TakeMessageQueues,
-    TakeProcesses,
-    TakePseudoTerminals,
-    TakeScratch,
-    TakeSys,
-    TakeTmp,
     UnshareIpc,
     UnshareMounts,
     Watch,
@@ -118,40 +118,40 @@ def _root(spec: JobSpec, layers: tuple[str, ...], size_bytes: int) -> tuple[Step
                 f"the mount point `{mount.mount_point}` is taken",
                 hint="every container has /dev and /proc of its own",
             )
-    # A mount below another one's mount point must come after it.
-    mounts = sorted(spec.mounts, key=lambda mount: mount.mount_point.count("/"))
-    takes: list[Step] = [TakeDevices(), TakeProcesses(), TakeScratch("tmp"), TakeScratch("shm")]
-    takes += [_take(mount, spec.network, size_bytes) for mount in mounts]
-    attaches: list[Step] = [Attach(path) for path in ("/dev", "/proc", "/tmp", "/dev/shm")]
-    attaches += [Attach(mount.mount_point) for mount in mounts]
-    if spec.working_directory != "/":
-        attaches.append(MakeDirectory(spec.working_directory))
-    if spec.root is RootFileSystem.READ_ONLY:
-        attaches.append(SealRoot())
-    stack: tuple[Step, ...] = (MountStack(layers),) if len(layers) >= STACK_LAYERS_MIN else ()
-    return (
-        *stack,
+    found: list[Step] = [MountStack(layers)] if len(layers) >= STACK_LAYERS_MIN else []
+    found += [
         UnshareMounts(),
         MountRoot(layers, size_bytes),
-        *takes,
-        PivotRoot(),
-        *attaches,
-    )
+        MountDevices(),
+        MountProcesses(),
+        MountScratch("/tmp", "tmp"),
+        MountScratch("/dev/shm", "shm"),
+    ]
+    mounts = sorted(spec.mounts, key=lambda mount: mount.mount_point.count("/"))
+    found += [_mount(mount, spec.network, size_bytes) for mount in mounts]
+    if spec.working_directory != "/":
+        found.append(MakeDirectory(spec.working_directory))
+    if spec.root is RootFileSystem.READ_ONLY:
+        found.append(SealRoot())
+    return (*found, PivotRoot())
 
 
-def _take(mount: Mount, network: Network, size_bytes: int) -> Step:
+def _mount(mount: Mount, network: Network, size_bytes: int) -> Step:
+    place = mount.mount_point
     match mount:
         case Bind(host_path=host_path, is_read_only=is_read_only):
-            return TakeBind(host_path, is_read_only)
+            return MountBind(place, host_path, is_read_only)
         case Tmp(size_bytes=own_size_bytes):
-            return TakeTmp(own_size_bytes or size_bytes)
+            return MountTmp(place, own_size_bytes or size_bytes)
         case Sys():
             # The host's network namespace is not ours to make a view of.
-            return TakeBind("/sys", is_read_only=True) if network is Network.LOCAL else TakeSys()
+            if network is Network.LOCAL:
+                return MountBind(place, "/sys", is_read_only=True)
+            return MountSys(place)
         case DevPts():
-            return TakePseudoTerminals()
+            return MountPseudoTerminals(place)
         case MessageQueue():
-            return TakeMessageQueues()
+            return MountMessageQueues(place)
 
 
 def _spawn(spec: JobSpec, defaults: Defaults) -> Spawn:

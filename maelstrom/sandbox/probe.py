@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from maelstrom.linux import namespace, network, process
 from maelstrom.sandbox import steps
@@ -55,18 +56,18 @@ def _try_slot(host: steps.Host) -> None:
         return
     overlays = Overlays(host)
     builder = RootBuilder(overlays)
-    root = Root(())
-    options: tuple[tuple[str, steps.Step], ...] = (
-        ("sys", steps.TakeSys()),
-        ("terminals", steps.TakePseudoTerminals()),
-        ("message queues", steps.TakeMessageQueues()),
-    )
-    for name, step in options:
-        _attempt(name, step.text, lambda step=step: builder.do(root, step))
+    root = Root((), ())
     _attempt("loopback", "switch the loopback device on", lambda: network.set_loopback(is_up=True))
     _attempt("ipc", "leave an IPC namespace", lambda: namespace.unshare(namespace.NEW_IPC))
     if _attempt("overlay", "mount an overlay", lambda: _mount(builder, root)):
         can_list = overlays.can_list
+        options: tuple[tuple[str, steps.Step], ...] = (
+            ("sys", steps.MountSys("/sys")),
+            ("terminals", steps.MountPseudoTerminals("/pts")),
+            ("message queues", steps.MountMessageQueues("/mqueue")),
+        )
+        for name, step in options:
+            _attempt(name, step.text, partial(builder.do, root, step))
         _tell("layer list", 0 if can_list else errno.ENOSYS, "mount layers from a list")
     _stage("powers", lambda: give_up_powers(KIND))
 

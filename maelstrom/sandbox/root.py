@@ -11,6 +11,7 @@ from maelstrom.sandbox.overlay import Identity, Overlays, Upper
 from maelstrom.sandbox.stage import new_tmpfs
 from maelstrom.sandbox.trace import Trace
 
+
 class Root:
     """A mount namespace with a job's root in it, and what the job could write to."""
 
@@ -18,8 +19,10 @@ class Root:
         self.made_of = made_of
         self.identity = identity
         self.namespace = -1
-        self.taken: list[int] = []
         self.upper: Upper | None = None
+        self.directory = -1
+        """The root directory, while it is being made."""
+        self.has_made_directories = False
         self.scratch: list[int] = []
         self._traces: list[Trace] = []
         self._scratch_traces: list[Trace] = []
@@ -28,9 +31,14 @@ class Root:
         """Remember the finished root as it is now; takes the slot's own directory below /proc."""
         self.namespace = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
         assert self.upper is not None
-        scratch = (self.upper.tmp, self.upper.shm, *self.scratch)
-        self._traces = [Trace(self.upper.root, has_fine_times=has_fine_times)]
-        self._scratch_traces = [Trace(one, has_fine_times=has_fine_times) for one in scratch]
+        is_empty = not self.has_made_directories
+        self._traces = [
+            Trace(self.upper.root, is_empty=is_empty, has_fine_times=has_fine_times)
+        ]
+        self._scratch_traces = [
+            Trace(directory, is_empty=True, has_fine_times=has_fine_times)
+            for directory in (self.upper.tmp, self.upper.shm, *self.scratch)
+        ]
 
     def is_untouched(self) -> bool:
         """Whether nothing is left of what was written since."""
@@ -41,11 +49,9 @@ class Root:
     def take_descriptors(self) -> list[int]:
         """Hand over all that keeps it alive: the kernel frees it when they are closed."""
         upper = self.upper[:3] if self.upper else ()
-        descriptors = [*upper, *self.scratch, *self.taken]
-        if self.namespace >= 0:
-            descriptors.append(self.namespace)
-        self.scratch, self.taken, self.namespace, self._traces = [], [], -1, []
-        return descriptors
+        descriptors = [*upper, *self.scratch, self.directory, self.namespace]
+        self.scratch, self.directory, self.namespace, self._traces = [], -1, -1, []
+        return [descriptor for descriptor in descriptors if descriptor >= 0]
 
 
 class RootBuilder:
@@ -55,20 +61,19 @@ class RootBuilder:
         self._overlays = overlays
         self._run: dict[type, Callable[[Root, steps.Step], None]] = {
             steps.MountStack: self._mount_stack,
-            steps.UnshareMounts: lambda *_: namespace.unshare(namespace.NEW_MOUNT),
+            steps.UnshareMounts: self._unshare,
             steps.MountRoot: self._mount_root,
-            steps.TakeDevices: lambda root, _: root.taken.append(mount.clone_tree("/dev")),
-            steps.TakeProcesses: lambda root, _: root.taken.append(mount.clone_tree("/proc")),
-            steps.TakeBind: self._take_bind,
-            steps.TakeSys: lambda root, _: self._take_new(root, b"sysfs"),
-            steps.TakePseudoTerminals: lambda root, _: self._take_new(root, b"devpts"),
-            steps.TakeMessageQueues: lambda root, _: self._take_new(root, b"mqueue"),
-            steps.TakeTmp: self._take_tmp,
-            steps.TakeScratch: self._take_scratch,
-            steps.PivotRoot: self._pivot_root,
-            steps.Attach: self._attach,
+            steps.MountDevices: self._move,
+            steps.MountProcesses: self._move,
+            steps.MountScratch: self._mount_scratch,
+            steps.MountBind: self._mount_bind,
+            steps.MountSys: self._mount_new,
+            steps.MountPseudoTerminals: self._mount_new,
+            steps.MountMessageQueues: self._mount_new,
+            steps.MountTmp: self._mount_tmp,
             steps.MakeDirectory: self._make_directory,
             steps.SealRoot: self._seal_root,
+            steps.PivotRoot: self._pivot_root,
         }
 
     def do(self, root: Root, step: steps.Step) -> None:
@@ -79,82 +84,146 @@ class RootBuilder:
         assert isinstance(step, steps.MountStack)
         self._overlays.mount_stack(step.layers)
 
+    def _unshare(self, _root: Root, _step: steps.Step) -> None:
+        namespace.unshare(namespace.NEW_MOUNT)
+
     def _mount_root(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountRoot)
         root.upper = self._overlays.mount_root(step.layers, step.size_bytes)
+        root.directory = os.open("/new", os.O_PATH | os.O_DIRECTORY)
 
-    def _take_bind(self, root: Root, step: steps.Step) -> None:
-        assert isinstance(step, steps.TakeBind)
+    def _move(self, root: Root, step: steps.Step) -> None:
+        # The slot's own one stays where it is: this is the copy that came with the namespace.
+        assert isinstance(step, steps.MountDevices | steps.MountProcesses)
+        target = _find(root, step.mount_point, is_directory=True)
+        try:
+            mount.move(step.mount_point, target)
+        finally:
+            os.close(target)
+
+    def _mount_scratch(self, root: Root, step: steps.Step) -> None:
+        assert isinstance(step, steps.MountScratch)
+        _attach(root, mount.clone_tree(f"/up/{step.name}"), step.mount_point)
+
+    def _mount_bind(self, root: Root, step: steps.Step) -> None:
+        assert isinstance(step, steps.MountBind)
         tree = mount.clone_tree("/host" + step.host_path)
-        root.taken.append(tree)
         if step.is_read_only:
             mount.set_attributes(tree, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
+        _attach(root, tree, step.mount_point)
 
-    def _take_new(self, root: Root, kind: bytes) -> None:
-        attributes = mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_EXECUTE
-        file_system = mount.open_file_system(kind)
-        try:
-            if kind == b"devpts":
-                mount.set_flag(file_system, b"newinstance")
-                mount.set_string(file_system, b"ptmxmode", b"0666")
-                mount.set_string(file_system, b"mode", b"0620")
-            else:
-                attributes |= mount.ATTRIBUTE_NO_DEVICES
-            if kind == b"sysfs":
-                attributes |= mount.ATTRIBUTE_READ_ONLY
-            root.taken.append(mount.create(file_system, attributes))
-        finally:
-            os.close(file_system)
+    def _mount_new(self, root: Root, step: steps.Step) -> None:
+        match step:
+            case steps.MountSys(mount_point=mount_point):
+                _attach(root, _new_file_system(b"sysfs", is_read_only=True), mount_point)
+            case steps.MountMessageQueues(mount_point=mount_point):
+                _attach(root, _new_file_system(b"mqueue", is_read_only=False), mount_point)
+            case steps.MountPseudoTerminals(mount_point=mount_point):
+                _attach(root, _new_pseudo_terminals(), mount_point)
 
-    def _take_tmp(self, root: Root, step: steps.Step) -> None:
-        assert isinstance(step, steps.TakeTmp)
+    def _mount_tmp(self, root: Root, step: steps.Step) -> None:
+        assert isinstance(step, steps.MountTmp)
         tree = new_tmpfs(step.size_bytes, 0o1777)
-        root.taken.append(tree)
         root.scratch.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=tree))
+        _attach(root, tree, step.mount_point)
 
-    def _take_scratch(self, root: Root, step: steps.Step) -> None:
-        assert isinstance(step, steps.TakeScratch)
-        root.taken.append(mount.clone_tree(f"/up/{step.name}"))
-
-    def _pivot_root(self, _root: Root, _step: steps.Step) -> None:
-        os.chdir("/new")
-        mount.pivot_root()
-
-    def _attach(self, root: Root, step: steps.Step) -> None:
-        assert isinstance(step, steps.Attach)
-        tree = root.taken.pop(0)
-        try:
-            make_mount_point(step.mount_point, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
-        except OSError:
-            os.close(tree)
-            raise
-        mount.attach(tree, step.mount_point)
-
-    def _make_directory(self, _root: Root, step: steps.Step) -> None:
+    def _make_directory(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MakeDirectory)
-        os.makedirs(step.path, 0o755, exist_ok=True)
+        os.close(_find(root, step.path, is_directory=True))
 
-    def _seal_root(self, _root: Root, _step: steps.Step) -> None:
-        descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY)
-        try:
-            mount.set_attributes(descriptor, mount.ATTRIBUTE_READ_ONLY, is_recursive=False)
-        finally:
-            os.close(descriptor)
+    def _seal_root(self, root: Root, _step: steps.Step) -> None:
+        mount.set_attributes(root.directory, mount.ATTRIBUTE_READ_ONLY, is_recursive=False)
+
+    def _pivot_root(self, root: Root, _step: steps.Step) -> None:
+        os.fchdir(root.directory)
+        mount.pivot_root()
+        os.close(root.directory)
+        root.directory = -1
 
 
-def make_mount_point(path: str, *, is_directory: bool) -> None:
-    """Make it if it is missing; raises OSError if it is of the other kind."""
+def _attach(root: Root, tree: int, path: str) -> None:
+    """Mount a tree on a path in the new root."""
     try:
-        mode = os.stat(path).st_mode
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        target = _find(root, path, is_directory=is_directory)
+    except OSError:
+        os.close(tree)
+        raise
+    try:
+        mount.attach(tree, target)
+    finally:
+        os.close(target)
+
+
+def _find(root: Root, path: str, *, is_directory: bool) -> int:
+    """Open a mount point in the new root; make it if it is missing.
+
+    Raises OSError if it is of the other kind.
+    """
+    try:
+        target = mount.open_in_root(root.directory, path)
     except FileNotFoundError:
-        if is_directory:
-            os.makedirs(path, 0o755)
-        else:
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644))
-        return
-    if stat.S_ISDIR(mode) and not is_directory:
-        raise IsADirectoryError(errno.EISDIR, "a file cannot be mounted over a directory", path)
-    if is_directory and not stat.S_ISDIR(mode):
-        words = "a directory cannot be mounted over a file"
-        raise NotADirectoryError(errno.ENOTDIR, words, path)
+        root.has_made_directories = True
+        return _make(root.directory, path, is_directory=is_directory)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    is_found_directory = stat.S_ISDIR(os.fstat(target).st_mode)
+    if is_found_directory == is_directory:
+        return target
+    os.close(target)
+    if is_directory:
+        raise NotADirectoryError(errno.ENOTDIR, "a directory is wanted and it is a file", path)
+    raise IsADirectoryError(errno.EISDIR, "a file is wanted and it is a directory", path)
+
+
+def _make(root: int, path: str, *, is_directory: bool) -> int:
+    """Make what is missing of a path, from the top."""
+    parts = path.strip("/").split("/")
+    parent = os.dup(root)
+    try:
+        for number, name in enumerate(parts, 1):
+            here = "/".join(parts[:number])
+            try:
+                found = mount.open_in_root(root, here)
+            except FileNotFoundError:
+                _make_one(parent, name, is_directory=is_directory or number < len(parts))
+                found = mount.open_in_root(root, here)
+            os.close(parent)
+            parent = found
+    except OSError as error:
+        os.close(parent)
+        raise OSError(error.errno, error.strerror, f"/{here}") from error
+    return parent
+
+
+def _make_one(parent: int, name: str, *, is_directory: bool) -> None:
+    if is_directory:
+        os.mkdir(name, 0o755, dir_fd=parent)
+    else:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        os.close(os.open(name, flags, 0o644, dir_fd=parent))
+
+
+def _new_file_system(kind: bytes, *, is_read_only: bool) -> int:
+    attributes = mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_EXECUTE
+    attributes |= mount.ATTRIBUTE_NO_DEVICES
+    if is_read_only:
+        attributes |= mount.ATTRIBUTE_READ_ONLY
+    file_system = mount.open_file_system(kind)
+    try:
+        return mount.create(file_system, attributes)
+    finally:
+        os.close(file_system)
+
+
+def _new_pseudo_terminals() -> int:
+    file_system = mount.open_file_system(b"devpts")
+    try:
+        mount.set_flag(file_system, b"newinstance")
+        mount.set_string(file_system, b"ptmxmode", b"0666")
+        mount.set_string(file_system, b"mode", b"0620")
+        return mount.create(
+            file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_EXECUTE
+        )
+    finally:
+        os.close(file_system)

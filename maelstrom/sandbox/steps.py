@@ -62,93 +62,88 @@ class MountRoot(NamedTuple):
         return f"mount {len(self.layers)} layers as the root"
 
 
-class TakeDevices(NamedTuple):
-    """Copy the slot's /dev."""
+class MountDevices(NamedTuple):
+    """Move the slot's /dev to its place."""
+
+    mount_point: str = "/dev"
 
     @property
     def text(self) -> str:
-        return "copy the tree of devices"
+        return "mount /dev"
 
 
-class TakeProcesses(NamedTuple):
-    """Copy the slot's /proc."""
+class MountProcesses(NamedTuple):
+    """Move the slot's /proc to its place."""
+
+    mount_point: str = "/proc"
 
     @property
     def text(self) -> str:
-        return "copy the tree of processes"
+        return "mount /proc"
 
 
-class TakeBind(NamedTuple):
-    """Copy a file or a tree of the host, with all that is mounted below it."""
+class MountScratch(NamedTuple):
+    """Mount one of the directories for writes that come with the root: `tmp` or `shm`."""
 
+    mount_point: str
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"mount `{self.mount_point}`"
+
+
+class MountBind(NamedTuple):
+    """Mount a file or a tree of the host, with all that is mounted below it."""
+
+    mount_point: str
     host_path: str
     is_read_only: bool
 
     @property
     def text(self) -> str:
-        return f"bind `{self.host_path}` of the host"
+        return f"bind `{self.host_path}` of the host to `{self.mount_point}`"
 
 
-class TakeSys(NamedTuple):
-    """Make a view of /sys with the devices of the job's own network namespace."""
-
-    @property
-    def text(self) -> str:
-        return "mount the kernel's objects (/sys)"
-
-
-class TakePseudoTerminals(NamedTuple):
-    """Make pseudo-terminals of the job's own."""
-
-    @property
-    def text(self) -> str:
-        return "mount pseudo-terminals"
-
-
-class TakeMessageQueues(NamedTuple):
-    """Make a view of the message queues of the job's own."""
-
-    @property
-    def text(self) -> str:
-        return "mount message queues"
-
-
-class TakeTmp(NamedTuple):
-    """Make an empty file system in memory."""
-
-    size_bytes: int
-
-    @property
-    def text(self) -> str:
-        return f"make a file system of {self.size_bytes} bytes in memory"
-
-
-class TakeScratch(NamedTuple):
-    """Take one of the directories for writes that come with the root: `tmp` or `shm`."""
-
-    name: str
-
-    @property
-    def text(self) -> str:
-        return f"copy the mount of `{self.name}`"
-
-
-class PivotRoot(NamedTuple):
-    """Change to the new root and let go of everything else."""
-
-    @property
-    def text(self) -> str:
-        return "change to the new root"
-
-
-class Attach(NamedTuple):
-    """Mount the oldest tree taken and not yet attached; make the mount point if it is missing."""
+class MountSys(NamedTuple):
+    """Mount a view of /sys with the devices of the job's own network namespace."""
 
     mount_point: str
 
     @property
     def text(self) -> str:
-        return f"mount on `{self.mount_point}`"
+        return f"mount the kernel's objects on `{self.mount_point}`"
+
+
+class MountPseudoTerminals(NamedTuple):
+    """Mount pseudo-terminals of the job's own."""
+
+    mount_point: str
+
+    @property
+    def text(self) -> str:
+        return f"mount pseudo-terminals on `{self.mount_point}`"
+
+
+class MountMessageQueues(NamedTuple):
+    """Mount a view of the message queues of the job's own."""
+
+    mount_point: str
+
+    @property
+    def text(self) -> str:
+        return f"mount message queues on `{self.mount_point}`"
+
+
+class MountTmp(NamedTuple):
+    """Mount an empty file system in memory."""
+
+    mount_point: str
+    size_bytes: int
+
+    @property
+    def text(self) -> str:
+        return f"mount a file system in memory on `{self.mount_point}`"
 
 
 class MakeDirectory(NamedTuple):
@@ -167,6 +162,14 @@ class SealRoot(NamedTuple):
     @property
     def text(self) -> str:
         return "make the root read-only"
+
+
+class PivotRoot(NamedTuple):
+    """Change to the new root and let go of everything else."""
+
+    @property
+    def text(self) -> str:
+        return "change to the new root"
 
 
 class EnterDirectory(NamedTuple):
@@ -200,18 +203,17 @@ Step = (
     | MountStack
     | UnshareMounts
     | MountRoot
-    | TakeDevices
-    | TakeProcesses
-    | TakeBind
-    | TakeSys
-    | TakePseudoTerminals
-    | TakeMessageQueues
-    | TakeTmp
-    | TakeScratch
-    | PivotRoot
-    | Attach
+    | MountDevices
+    | MountProcesses
+    | MountScratch
+    | MountBind
+    | MountSys
+    | MountPseudoTerminals
+    | MountMessageQueues
+    | MountTmp
     | MakeDirectory
     | SealRoot
+    | PivotRoot
     | EnterDirectory
     | Spawn
 )

@@ -11,10 +11,11 @@ Look = tuple[tuple[object, ...], ...]
 class Trace:
     """What a tree of nothing but a few directories looked like."""
 
-    def __init__(self, directory: int, *, has_fine_times: bool) -> None:
+    def __init__(self, directory: int, *, is_empty: bool, has_fine_times: bool) -> None:
+        """Look at it; `is_empty` says that there is no need to look for more directories."""
         self._directory = directory
         self._has_fine_times = has_fine_times
-        self._paths = _directories(directory)
+        self._paths = [""] if is_empty else _directories(directory)
         self._before = self._look() if self._paths is not None else ()
 
     def is_same(self) -> bool:

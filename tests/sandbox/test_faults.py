@@ -49,20 +49,25 @@ def test_a_script_runs_by_its_name(sandbox: Sandbox) -> None:
 MOUNTS = {
     "a directory over a file": (
         Tmp("/plain"),
-        "cannot mount on `/plain`: a directory cannot be mounted over a file: `/plain`",
+        "cannot mount a file system in memory on `/plain`: "
+        "a directory is wanted and it is a file: `/plain`",
     ),
     "a file over a directory": (
         Bind("/directory", "/etc/passwd"),
-        "cannot mount on `/directory`: a file cannot be mounted over a directory: `/directory`",
+        "cannot bind `/etc/passwd` of the host to `/directory`: "
+        "a file is wanted and it is a directory: `/directory`",
     ),
-    "below a file": (Tmp("/plain/x"), "cannot mount on `/plain/x`: Not a directory: `/plain/x`"),
+    "below a file": (
+        Tmp("/plain/x"),
+        "cannot mount a file system in memory on `/plain/x`: Not a directory: `/plain/x`",
+    ),
     "through a dangling link": (
         Tmp("/dangling"),
-        "cannot mount on `/dangling`: File exists: `/dangling`",
+        "cannot mount a file system in memory on `/dangling`: File exists: `/dangling`",
     ),
     "a path the host lacks": (
         Bind("/x", "/no/such/path"),
-        "cannot bind `/no/such/path` of the host: No such file or directory",
+        "cannot bind `/no/such/path` of the host to `/x`: No such file or directory",
     ),
 }
 
@@ -78,7 +83,9 @@ def test_a_mount_that_cannot_be_is_told_why(sandbox: Sandbox, name: str) -> None
 def test_a_working_directory_that_is_a_file_is_told(sandbox: Sandbox) -> None:
     outcome = sandbox.run("/t", layers=("tool", "odd"), working_directory="/plain")
     assert isinstance(outcome, ExecutionError)
-    assert outcome.message == "cannot make the directory `/plain`: File exists: `/plain`"
+    assert outcome.message == (
+        "cannot make the directory `/plain`: a directory is wanted and it is a file: `/plain`"
+    )
 
 
 def test_links_in_layers_lead_nowhere_but_into_the_container(sandbox: Sandbox) -> None:
@@ -86,9 +93,9 @@ def test_links_in_layers_lead_nowhere_but_into_the_container(sandbox: Sandbox) -
     layers = ("shell", "odd")
     outcome = sandbox.run("ls", "-d", "/etc/made", layers=layers, mounts=(Tmp("/relative/made"),))
     assert text(outcome) == "/etc/made\n"
-    outcome = sandbox.run("ls", "-d", "/made", layers=layers, mounts=(Tmp("/escape/made"),))
-    assert text(outcome) == "/made\n"
-    assert "made" not in text(sandbox.run("ls", "/", layers=layers))
+    outcome = sandbox.run("ls", layers=layers, mounts=(Tmp("/escape/made"),))
+    assert isinstance(outcome, ExecutionError)
+    assert outcome.message.startswith("cannot mount a file system in memory on `/escape/made`: ")
 
 
 def test_a_missing_layer_is_our_fault(sandbox: Sandbox) -> None:

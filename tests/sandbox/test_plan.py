@@ -16,25 +16,24 @@ from maelstrom.model.spec import (
 )
 from maelstrom.sandbox.plan import Defaults, plan
 from maelstrom.sandbox.steps import (
-    Attach,
     EnterDirectory,
     MakeDirectory,
+    MountBind,
+    MountDevices,
+    MountMessageQueues,
+    MountProcesses,
+    MountPseudoTerminals,
     MountRoot,
+    MountScratch,
     MountStack,
+    MountSys,
+    MountTmp,
     PivotRoot,
     SealRoot,
     SlotKind,
     Spawn,
     Step,
     SwitchLoopback,
-    TakeBind,
-    TakeDevices,
-    TakeMessageQueues,
-    TakeProcesses,
-    TakePseudoTerminals,
-    TakeScratch,
-    TakeSys,
-    TakeTmp,
     UnshareIpc,
     UnshareMounts,
     Watch,
@@ -43,21 +42,18 @@ from maelstrom.sandbox.steps import (
 )
 
 DEFAULTS = Defaults(memory_bytes_max=1000, write_bytes_max=2000)
-USUAL_TAKES = [TakeDevices(), TakeProcesses(), TakeScratch("tmp"), TakeScratch("shm")]
-USUAL_ATTACHES = [Attach("/dev"), Attach("/proc"), Attach("/tmp"), Attach("/dev/shm")]
 
 
-def _root(
-    *more_takes: Step, then: tuple[Step, ...] = (), layers: tuple[str, ...] = ("a", "b")
-) -> list[Step]:
+def _root(*more: Step, layers: tuple[str, ...] = ("a", "b")) -> list[Step]:
     return [
         UnshareMounts(),
         MountRoot(layers, 2000),
-        *USUAL_TAKES,
-        *more_takes,
+        MountDevices(),
+        MountProcesses(),
+        MountScratch("/tmp", "tmp"),
+        MountScratch("/dev/shm", "shm"),
+        *more,
         PivotRoot(),
-        *USUAL_ATTACHES,
-        *then,
     ]
 
 
@@ -65,33 +61,25 @@ ROOTS: dict[str, tuple[JobSpec, list[Step]]] = {
     "a plain job": (JobSpec(program="x"), _root()),
     "a working directory is made": (
         JobSpec(program="x", working_directory="/w"),
-        _root(then=(MakeDirectory("/w"),)),
+        _root(MakeDirectory("/w")),
     ),
     "a read-only root is sealed last": (
         JobSpec(program="x", working_directory="/w", root=RootFileSystem.READ_ONLY),
-        _root(then=(MakeDirectory("/w"), SealRoot())),
+        _root(MakeDirectory("/w"), SealRoot()),
     ),
-    "mounts are attached as they are taken, upper ones first": (
+    "upper mounts come first": (
         JobSpec(program="x", mounts=(Tmp("/a/b/c", 7), Bind("/a", "/host"), Tmp("/z"))),
-        _root(
-            TakeBind("/host", True),
-            TakeTmp(2000),
-            TakeTmp(7),
-            then=(Attach("/a"), Attach("/z"), Attach("/a/b/c")),
-        ),
+        _root(MountBind("/a", "/host", True), MountTmp("/z", 2000), MountTmp("/a/b/c", 7)),
     ),
     "special mounts": (
         JobSpec(program="x", mounts=(Sys(), DevPts(), MessageQueue())),
         _root(
-            TakeSys(),
-            TakePseudoTerminals(),
-            TakeMessageQueues(),
-            then=(Attach("/sys"), Attach("/dev/pts"), Attach("/dev/mqueue")),
+            MountSys("/sys"), MountPseudoTerminals("/dev/pts"), MountMessageQueues("/dev/mqueue")
         ),
     ),
     "the host's network has the host's /sys": (
         JobSpec(program="x", mounts=(Sys(),), network=Network.LOCAL),
-        _root(TakeBind("/sys", True), then=(Attach("/sys"),)),
+        _root(MountBind("/sys", "/sys", True)),
     ),
 }
 
