@@ -43,3 +43,7 @@ class Description(NamedTuple):
     """The command that runs just this test."""
     content: str = ""
     """Stands for the content of all it depends on, where no layers do that."""
+    cases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Declared cases: a name, and what is added to the arguments. Empty if the framework lists."""
+    stdin: SourceFile | None = None
+    """What each of its jobs reads from standard input."""

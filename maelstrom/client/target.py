@@ -35,6 +35,8 @@ CONTAINER_ENVIRONMENT = {
 }
 PLAIN_ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
 PYTHON_FRAMEWORKS = ("pytest", "unittest")
+STDIN_BYTES_MAX = 4 << 20
+"""Standard input is part of each job's spec."""
 TEST_PATTERNS = ("test_", "_test.py")
 
 Offer = Callable[[Mapping[Digest, Any]], None]
@@ -187,7 +189,26 @@ def _programs(
             targets.append(Target(interpreter, (place(file), *description.arguments)))
             continue
         targets.append(Target(place(file), description.arguments, interpreter))
-    return tuple(targets)
+    if not description.cases:
+        return tuple(targets)
+    return tuple(
+        Target(target.program, (*target.arguments, *arguments), target.python, case)
+        for target in targets
+        for case, arguments in description.cases
+    )
+
+
+def _standard_input(description: Description) -> bytes:
+    if description.stdin is None:
+        return b""
+    with open(description.stdin.path, "rb") as file:
+        content = file.read(STDIN_BYTES_MAX + 1)
+    if len(content) > STDIN_BYTES_MAX:
+        raise SpecError(
+            f"stdin: `{description.stdin.relative}` is larger than {STDIN_BYTES_MAX} bytes",
+            hint="declare it with data= and let the test open it",
+        )
+    return content
 
 
 def _world(
@@ -209,5 +230,6 @@ def _world(
         group=description.group,
         timeout_s=description.timeout_s,
         limits=Limits(**dict(description.limits)),
+        stdin=_standard_input(description),
         resources=description.resources,
     )

@@ -267,7 +267,7 @@ class TestRun:
     def _list(self, run: _Run, program: Target) -> list[Instruction]:
         listing = run.plan.framework.listing(program)
         if listing is None:
-            return self._listed(run, program, (Case(run.plan.name),))
+            return self._listed(run, program, (Case(program.case or run.plan.name),))
         spec = _spec(run.plan.spec, listing)
         limits = msgspec.structs.replace(
             spec.limits,

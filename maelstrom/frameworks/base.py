@@ -59,6 +59,8 @@ class Target(msgspec.Struct, frozen=True):
     program: str
     arguments: tuple[str, ...] = ()
     python: str = ""
+    case: str = ""
+    """What its one case is called where nothing lists cases; empty for the target's own name."""
 
 
 class Framework(Protocol):

@@ -22,8 +22,11 @@ from maelstrom.scons.keywords import Complaint
 from maelstrom.scons.results import STATE_DIRECTORY, TESTS, Layer, Test
 
 _SIGNATURE = "_MAELSTROM_SIGNATURE"
-_TEST_KEYWORDS = ("arguments", "data", "env_vars", "framework", "ignore", "layers", "mounts",
-                  "network", "resources", "timeout", "user", "working_directory")  # fmt: skip
+_TEST_KEYWORDS = ("arguments", "cases", "data", "env_vars", "framework", "ignore", "layers",
+                  "mounts", "network", "resources", "stdin", "timeout", "user",
+                  "working_directory")  # fmt: skip
+_WITH_CASES = ("", "plain", "tap")
+"""Frameworks in which a program is one case, so that its cases may be declared."""
 _RECIPES = {
     "paths": "paths",
     "glob": "glob",
@@ -66,7 +69,7 @@ def _line(target: Any, source: Any, env: Any) -> str:
 
 def _label(env: Any, name: str) -> str:
     """Return the name with the path of its SConscript: two directories may use the same name."""
-    here = env.fs.Dir(".").get_path()
+    here = env.fs.getcwd().get_path(env.fs.Top)
     return name if here in (".", "") else str(PurePosixPath(here) / name)
 
 
@@ -89,11 +92,18 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         spread += files.spread(complain, "source", [node], ignore)
         spread += files.python_surroundings(node)
     layers = [_layer(complain, item) for item in keywords.items(given.get("layers"))]
+    framework = keywords.framework(complain, given.get("framework"))
+    cases = keywords.cases(complain, given.get("cases"))
+    if cases and framework not in _WITH_CASES:
+        raise complain(f"cases: {framework} lists its cases by itself")
+    stdin = files.nodes(env, complain, "stdin", given.get("stdin"))
+    if len(stdin) > 1:
+        raise complain("stdin: name one file")
     limits, resources = keywords.resources(complain, given.get("resources"))
     timeout_s = keywords.timeout(complain, given.get("timeout"))
     test = Test(
         label=label,
-        framework=keywords.framework(complain, given.get("framework")),
+        framework=framework or ("plain" if cases else ""),
         programs=tuple(programs),
         relatives=tuple(files.relative(complain, node) for node in programs),
         data=tuple(dict.fromkeys(spread)),
@@ -107,12 +117,14 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         user=keywords.user(complain, given.get("user")),
         limits=limits,
         resources=resources,
+        cases=cases,
+        stdin=stdin[0] if stdin else None,
         settings=settings,
     )
     mode = "container" if settings.is_contained else "plain"
     stamp = env.fs.File(f"#{STATE_DIRECTORY}/passed/{label}.{mode}")
     TESTS.declare_test(stamp, test)
-    sources = dict.fromkeys([*(n for n in programs if n not in python), *test.data, *layers])
+    sources = dict.fromkeys([*(n for n in programs if n not in python), *test.data, *stdin, *layers])
     _build(env, "_MaelstromStamp", stamp, list(sources), _signature(test))
     env.Alias("test", stamp)
     env.Alias(f"test-{label}", stamp)
@@ -152,7 +164,7 @@ def _signature(test: Test) -> str:
     """All of a declaration that changes results and is no file."""
     plain = (test.framework, test.relatives, test.arguments, test.environment,
              test.working_directory, test.network, test.mounts, test.timeout_s, test.user,
-             test.limits, test.resources)  # fmt: skip
+             test.limits, test.resources, test.cases, str(test.stdin))  # fmt: skip
     return json.dumps(plain, default=repr, sort_keys=True)
 
 

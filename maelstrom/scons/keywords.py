@@ -143,6 +143,21 @@ def user(complain: Complaint, value: Any) -> tuple[int, int]:
 Amounts = tuple[tuple[str, int], ...]
 
 
+Cases = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def cases(complain: Complaint, value: Any) -> Cases:
+    """Check `cases=`: names with arguments, or a list of names that are the arguments."""
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        value = {item: item for item in strings(complain, "cases", value)}
+    found = tuple((str(key), strings(complain, "cases", given)) for key, given in value.items())
+    if not found or not all(key for key, _ in found):
+        raise complain("cases: name at least one, and none without a name")
+    return found
+
+
 def resources(complain: Complaint, value: Any) -> tuple[Amounts, Amounts]:
     """Check `resources=`; returns the limits and what the job takes of its worker."""
     if value is None:

@@ -57,6 +57,8 @@ class Test(NamedTuple):
     user: tuple[int, int]
     limits: tuple[tuple[str, int], ...]
     resources: tuple[tuple[str, int], ...]
+    cases: tuple[tuple[str, tuple[str, ...]], ...]
+    stdin: Any
     settings: Settings
 
 
@@ -222,6 +224,8 @@ class Tests:
             resources=test.resources,
             again=_again(test),
             content="" if test.settings.is_contained else _content(stamp),
+            cases=test.cases,
+            stdin=_source_file(test.stdin) if test.stdin is not None else None,
         )
 
     def build_layer(self, target: Any, source: Any, env: Any) -> None:
@@ -242,6 +246,10 @@ class Tests:
         path = Path(target[0].get_abspath())
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def _source_file(node: Any) -> SourceFile:
+    return SourceFile(str(node), files.real(node).get_abspath())
 
 
 def _one_line(error: Any) -> str:
