@@ -1,0 +1,281 @@
+"""Carry messages to the cores and their instructions to the sockets; decides nothing."""
+
+import asyncio
+import itertools
+import os
+import secrets
+import socket
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, assert_never
+
+import msgspec
+
+from maelstrom import __version__
+from maelstrom.broker import events, gatherer
+from maelstrom.broker.gatherer import Gatherer
+from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
+from maelstrom.broker.scheduler import Scheduler
+from maelstrom.errors import SpecError, StoreError
+from maelstrom.model.digest import Digest
+from maelstrom.model.ids import ClientId, JobId, WorkerId
+from maelstrom.model.manifest import Manifest
+from maelstrom.model.outcome import Cancelled, ExecutionError, InfrastructureFault, Outcome
+from maelstrom.store.disk import DiskStore
+from maelstrom.wire import messages
+from maelstrom.wire.connection import Connection, encode
+from maelstrom.wire.greeting import Role, hello
+
+JOBS_PER_CLIENT_MAX = 1_000_000
+COPIES_AT_ONCE_MAX = 4
+
+
+class Job(msgspec.Struct):
+    """What a job's messages need; the cores know the rest."""
+
+    submit: messages.Submit
+    has_started: bool = False
+
+
+class Broker:
+    """One broker; `add` gives it connections, from wherever they come."""
+
+    def __init__(self, store: DiskStore) -> None:
+        self.store = store
+        self.scheduler = Scheduler()
+        self.gatherer = Gatherer()
+        self.clients: dict[ClientId, ClientPeer] = {}
+        self.workers: dict[WorkerId, WorkerPeer] = {}
+        self.tokens: dict[str, ClientPeer | WorkerPeer] = {}
+        self.jobs: dict[JobId, Job] = {}
+        self._numbers = itertools.count(1)
+        self._connections: dict[Connection, bool] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._copying = asyncio.Semaphore(COPIES_AT_ONCE_MAX)
+        self.on_client_lost: Callable[[], None] | None = None
+        self._pins: dict[Digest, str] = {}
+
+    # Connections
+
+    def add(self, *, is_local: bool, is_watched: bool = True) -> Connection:
+        """Return the protocol for a new connection."""
+        connection = Connection(
+            hello(Role.BROKER, __version__),
+            expects=(Role.CLIENT, Role.WORKER, Role.BLOBS),
+            is_watched=is_watched,
+        )
+        connection.owner = Greeter(self, connection, is_local=is_local)
+        self._connections[connection] = is_local
+        return connection
+
+    def is_local(self, connection: Connection) -> bool:
+        """Whether the other end is a program of the same user on this machine."""
+        return self._connections[connection]
+
+    async def adopt(self, descriptor: int) -> None:
+        """Take over a connected socket from the program that started us."""
+        sock = socket.socket(fileno=descriptor)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: self.add(is_local=True, is_watched=False), sock)
+
+    def ended(self, connection: Connection) -> None:
+        """A connection is over."""
+        self._connections.pop(connection, None)
+
+    def welcome(self, peer: ClientPeer | WorkerPeer, *, is_local: bool) -> None:
+        """Let a client or worker in."""
+        token = secrets.token_hex(16)
+        self.tokens[token] = peer
+        peer.token = token
+        peer.connection.send(messages.Welcome(token, is_local))
+
+    def next_number(self) -> int:
+        """Return an id that was never used."""
+        return next(self._numbers)
+
+    async def close(self) -> None:
+        """End all connections and leave the store."""
+        for connection in list(self._connections):
+            connection.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.store.close()
+
+    # Clients
+
+    def client_joined(self, client: ClientPeer) -> None:
+        """A client said hello."""
+        self.clients[client.id] = client
+        self.schedule(events.ClientJoined(client.id))
+
+    def client_left(self, client: ClientPeer) -> None:
+        """A client is gone."""
+        del self.clients[client.id]
+        del self.tokens[client.token]
+        for job in client.jobs:
+            del self.jobs[JobId(client.id, job)]
+        self.schedule(events.ClientLeft(client.id))
+        self.gather(gatherer.ClientLeft(client.id))
+        if self.on_client_lost is not None:
+            self.on_client_lost()
+
+    def submitted(self, client: ClientPeer, submit: messages.Submit) -> None:
+        """A client wants a job to be run."""
+        if submit.number in client.jobs:
+            raise SpecError(f"job {submit.number} was submitted twice")
+        if len(client.jobs) >= JOBS_PER_CLIENT_MAX:
+            raise SpecError(f"more than {JOBS_PER_CLIENT_MAX} jobs at a time")
+        job = JobId(client.id, submit.number)
+        client.jobs[submit.number] = None
+        self.jobs[job] = Job(submit)
+        self.gather(gatherer.JobArrived(job, submit.layers))
+
+    def cancelled(self, client: ClientPeer, cancel: messages.Cancel) -> None:
+        """A client takes a job back."""
+        job = JobId(client.id, cancel.number)
+        if job not in self.jobs:
+            return  # Its end is on its way.
+        if self.gatherer.is_waiting(job):
+            self.gather(gatherer.JobWithdrawn(job))
+            self.tell(job, Cancelled())
+        else:
+            self.schedule(events.JobCancelled(job, cancel.even_running))
+
+    def offered(self, client: ClientPeer, files: Iterable[tuple[Digest, bytes]]) -> None:
+        """A client of this machine says in which files contents are."""
+        wanted = [f for f in files if self.gatherer.is_wanted(f[0], client.id)]
+        size = max(1, -(-len(wanted) // COPIES_AT_ONCE_MAX))
+        for start in range(0, len(wanted), size):
+            self.spawn(self._copy(client.id, wanted[start : start + size]))
+
+    async def _copy(self, client: ClientId, files: list[tuple[Digest, bytes]]) -> None:
+        async with self._copying:
+            for digest, path in files:
+                try:
+                    await asyncio.to_thread(self.store.put_file, digest, os.fsdecode(path))
+                except StoreError as error:
+                    self.gather(gatherer.ArtifactRefused(digest, client, error.message))
+                else:
+                    self.gather(gatherer.ArtifactArrived(digest))
+
+    # Cores
+
+    def gather(self, event: gatherer.Event) -> None:
+        """Give the gatherer an event, and do what it says."""
+        for instruction in self.gatherer.handle(event):
+            match instruction:
+                case gatherer.JobReady(job):
+                    self._queue(job)
+                case gatherer.CheckLayer(layer):
+                    self.spawn(self._check_layer(layer))
+                case gatherer.AskClient(client, digests):
+                    self.clients[client].connection.send(messages.Want(digests))
+                case gatherer.PinLayer(layer):
+                    self._pins[layer] = f"{layer.hash}:{self.next_number()}"
+                case gatherer.UnpinLayer(layer):
+                    self.spawn(self._unpin(self._pins.pop(layer)))
+                case gatherer.JobFailed(job, message, is_clients_fault):
+                    kind = ExecutionError if is_clients_fault else InfrastructureFault
+                    self.tell(job, kind(f"a layer of the job cannot be had: {message}"))
+                case _:
+                    assert_never(instruction)
+
+    async def _check_layer(self, layer: Digest) -> None:
+        try:
+            lacking = await asyncio.to_thread(self._find_lacking, layer, self._pins.get(layer))
+        except (SpecError, StoreError) as error:
+            self.gather(gatherer.LayerBroken(layer, error.message))
+        else:
+            self.gather(gatherer.LayerChecked(layer, tuple(lacking)))
+
+    def _find_lacking(self, layer: Digest, pin: str | None) -> list[Digest]:
+        if pin is not None:
+            self.store.pin([layer], pin)
+        if self.store.has_layer(layer):
+            return []
+        if lacking := self.store.missing([layer]):
+            return lacking
+        contents = Manifest.decode(self.store.read(layer)).contents()
+        return self.store.missing(sorted(contents))
+
+    async def _unpin(self, pin: str) -> None:
+        await asyncio.to_thread(self.store.unpin, pin)
+
+    def _queue(self, job: JobId) -> None:
+        submit = self.jobs[job].submit
+        if submit.wants_status:
+            self.clients[job.client].connection.send(messages.Status(job.number, ""))
+        self.schedule(
+            events.JobQueued(job, submit.priority, submit.estimate_s, submit.resources)
+        )
+
+    def schedule(self, event: events.Event, outcome: bytes = b"") -> None:
+        """Give the scheduler an event, and do what it says; `outcome` is what came with it."""
+        for instruction in self.scheduler.handle(event):
+            match instruction:
+                case events.Assign(worker, job, attempt):
+                    submit = self.jobs[job].submit
+                    self.workers[worker].connection.send(
+                        messages.Assign(job, attempt, submit.spec, submit.wants_status)
+                    )
+                case events.Tell(job):
+                    self._tell_encoded(job, outcome)
+                case events.TellCancelled(job):
+                    self.tell(job, Cancelled())
+                case events.Fail(job, message, hint, is_clients_fault):
+                    kind = ExecutionError if is_clients_fault else InfrastructureFault
+                    self.tell(job, kind(message, hint))
+                case events.Recall(worker, job, attempt):
+                    self.workers[worker].connection.send(messages.Recall(job, attempt))
+                case events.Kill(worker, job, attempt):
+                    self.workers[worker].connection.send(messages.Kill(job, attempt))
+                case _:
+                    assert_never(instruction)
+
+    def tell(self, job: JobId, outcome: Outcome) -> None:
+        """Tell a client the only outcome of its job."""
+        self._tell_encoded(job, encode(outcome))
+
+    def _tell_encoded(self, job: JobId, outcome: bytes) -> None:
+        del self.jobs[job]
+        client = self.clients[job.client]
+        del client.jobs[job.number]
+        client.connection.send(messages.Ended(job.number, outcome))
+
+    # Workers
+
+    def worker_joined(self, worker: WorkerPeer, join: messages.Join) -> None:
+        """A worker is ready for jobs."""
+        if join.slots < 1 or any(amount < 1 for _, amount in join.resources):
+            raise SpecError("a worker without slots")
+        worker.name = join.name
+        self.workers[worker.id] = worker
+        self.schedule(events.WorkerJoined(worker.id, join.slots, join.resources))
+
+    def worker_lost(self, worker: WorkerPeer) -> None:
+        """A worker is gone."""
+        del self.tokens[worker.token]
+        if self.workers.pop(worker.id, None) is not None:
+            self.schedule(events.WorkerLost(worker.id))
+
+    def started(self, worker: WorkerPeer, started: messages.Started) -> None:
+        """A worker began a job."""
+        job = self.jobs.get(started.job)
+        if job is not None and job.submit.wants_status:
+            client = self.clients[started.job.client]
+            client.connection.send(messages.Status(started.job.number, worker.name))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside; `close` ends it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "the broker failed", "exception": error, "task": task}
+            )
+

@@ -1,0 +1,1 @@
+"""The programs: arguments, exit statuses, nothing else."""

@@ -1,0 +1,342 @@
+"""A session with a broker: jobs go out, contents are given, outcomes come back.
+
+Rules of this file:
+1. All I/O is on one thread of ours; callbacks are called on it and must not block. Every public
+   method may be called from any thread.
+2. The router decides who is told what; here is only what it takes to carry it out.
+3. Without a broker's address we start a broker and a worker, which die with us: their only ties are
+   the connections we hold.
+4. The first failure is the one that is told; then every job hears of it.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, assert_never
+
+import msgspec
+
+from maelstrom import __version__
+from maelstrom.client import router
+from maelstrom.client.children import Child, start_children
+from maelstrom.client.router import Router
+from maelstrom.client.uploader import Uploader
+from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError
+from maelstrom.model.digest import Digest
+from maelstrom.model.outcome import Outcome
+from maelstrom.model.spec import JobSpec
+from maelstrom.wire import messages
+from maelstrom.wire.address import Address, connect, parse
+from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.greeting import Hello, Role, hello
+
+STORE_BYTES_MAX = 10 << 30
+CLOSE_S_MAX = 5.0
+REASON_S = 0.2
+"""How long we wait for the end of a child that explains why a connection ended."""
+
+Source: TypeAlias = str | bytes
+
+_FROM_BROKER: Codec[messages.BrokerToClient] = Codec(messages.BrokerToClient)
+_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
+_USUAL = (("slots", 1),)
+
+
+class _Job(NamedTuple):
+    """What is kept of a job until its outcome is told."""
+
+    spec: JobSpec
+    priority: int
+    estimate_s: float
+    on_outcome: Callable[[Outcome], None]
+    on_status: Callable[[str], None] | None
+
+
+class Session:
+    """One connection to a broker; stand-alone, if `broker` is None, with a broker of our own.
+
+    `failure` is set when jobs cannot be run any more; each of them hears of it, too.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: str | None,
+        slots: int | None = None,
+        store_root: Path,
+        store_bytes_max: int = STORE_BYTES_MAX,
+    ) -> None:
+        self.failure: MaelstromError | None = None
+        self._address: Address | None = parse(broker) if broker is not None else None
+        self._slots = slots or len(os.sched_getaffinity(0))
+        self._store = (store_root, store_bytes_max)
+        self._router = Router()
+        self._sources: dict[Digest, Source] = {}
+        self._numbers = itertools.count(1)
+        self._jobs: dict[int, _Job] = {}
+        self._children: list[Child] = []
+        self._connection: Connection | None = None
+        self._uploader: Uploader | None = None
+        self._thread: threading.Thread | None = None
+        # What other threads ask for, and whether the loop knows that something is there.
+        self._mutex = threading.Lock()
+        self._inbox: deque[router.Event] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._is_woken = False
+        self._is_over = False
+
+    # For any thread
+
+    def start(self) -> None:
+        """Begin to start up; returns at once."""
+        self._thread = threading.Thread(target=self._run, name="maelstrom-session", daemon=True)
+        self._thread.start()
+
+    def offer(self, sources: Mapping[Digest, Source]) -> None:
+        """Tell where contents can be had if the broker lacks them: a path, or the bytes."""
+        with self._mutex:
+            self._sources.update(sources)
+
+    def submit(
+        self,
+        spec: JobSpec,
+        *,
+        priority: int = 0,
+        estimate_s: float = 0.0,
+        on_outcome: Callable[[Outcome], None],
+        on_status: Callable[[str], None] | None = None,
+    ) -> int:
+        """Have a job run; `on_outcome` is called exactly once, on the session's thread.
+
+        `on_status` hears "" when the job waits for a worker, and then the name of the one it runs
+        on; offer the contents of its layers first.
+        """
+        number = next(self._numbers)
+        self._jobs[number] = _Job(spec, priority, estimate_s, on_outcome, on_status)
+        self._post(router.Submitted(number))
+        return number
+
+    def cancel(self, job: int, *, even_running: bool = True) -> None:
+        """Take a job back; its outcome comes as ever, Cancelled unless it was faster."""
+        self._post(router.TakenBack(job, even_running))
+
+    def cancel_all(self, *, running: bool) -> None:
+        """Take all jobs back, those that run too if `running`."""
+        for job in sorted(self._jobs):
+            self.cancel(job, even_running=running)
+
+    def close(self, *, timeout_s: float = CLOSE_S_MAX) -> None:
+        """End everything: jobs that have no outcome get one, children go; twice does no harm."""
+        with self._mutex:
+            if self._loop is not None and self._stop is not None and not self._is_over:
+                self._loop.call_soon_threadsafe(self._stop.set)
+            self._is_closing = True
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s + 1)
+            for child in self._children:
+                child.end(timeout_s)
+            self._children = []
+
+    _is_closing = False
+
+    def _post(self, event: router.Event) -> None:
+        with self._mutex:
+            if not self._is_over:
+                self._inbox.append(event)
+                if self._loop is not None and not self._is_woken:
+                    self._is_woken = True
+                    self._loop.call_soon_threadsafe(self._take_inbox)
+                return
+        self._handle(event)  # The thread has ended: the router knows what failed.
+
+    # For our thread
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:  # noqa: BLE001  # Nobody else hears of it, and jobs wait.
+            self._fail(InfrastructureError(f"the session failed: {error!r}"))
+        finally:
+            with self._mutex:
+                self._is_over = True
+                rest = list(self._inbox)
+                self._inbox.clear()
+            self._fail(InfrastructureError("the session is closed"), is_told=False)
+            for event in rest:
+                self._handle(event)
+
+    async def _serve(self) -> None:
+        stop = asyncio.Event()
+        with self._mutex:
+            self._loop = asyncio.get_running_loop()
+            self._stop = stop
+            if self._is_closing:
+                return
+        try:
+            await self._reach()
+            self._take_inbox()
+            await stop.wait()
+        except MaelstromError as error:
+            self._fail(error)
+            self._take_inbox()
+            await stop.wait()
+        finally:
+            await self._end()
+
+    async def _reach(self) -> None:
+        loop = asyncio.get_running_loop()
+        address = self._address
+        if address is None:
+            self._children, sock, blobs = start_children(*self._store, self._slots)
+            for child in self._children:
+                loop.add_reader(child.pidfd, self._child_ended, child)
+
+            async def reach_blobs() -> object:
+                return blobs
+
+        else:
+            place = address
+            sock = await asyncio.to_thread(connect, place)
+
+            async def reach_blobs() -> object:
+                return await asyncio.to_thread(connect, place)
+
+        self._connection = Connection(
+            hello(Role.CLIENT, __version__),
+            owner=self,
+            codec=_FROM_BROKER,
+            is_watched=address is not None,
+        )
+        self._uploader = Uploader(self._connection, self._source, reach_blobs)  # type: ignore[arg-type]  # A socket, whoever makes it.
+        connection = self._connection
+        await loop.create_connection(lambda: connection, sock=sock)
+
+    def _source(self, digest: Digest) -> Source | None:
+        return self._sources.get(digest)
+
+    async def _end(self) -> None:
+        if self._uploader is not None:
+            await self._uploader.close()
+        if self._connection is not None:
+            self._connection.close()
+        for child in self._children:
+            asyncio.get_running_loop().remove_reader(child.pidfd)
+        await asyncio.sleep(0)  # Closed transports say so in the next tick.
+
+    def _take_inbox(self) -> None:
+        with self._mutex:
+            self._is_woken = False
+            events = list(self._inbox)
+            self._inbox.clear()
+        for event in events:
+            self._handle(event)
+
+    def _handle(self, event: router.Event) -> None:
+        for instruction in self._router.handle(event):
+            match instruction:
+                case router.SendJob(job):
+                    self._send_job(job)
+                case router.TellOutcome(job, outcome):
+                    self._jobs.pop(job).on_outcome(outcome)
+                case router.TellStatus(job, worker):
+                    on_status = self._jobs[job].on_status
+                    if on_status is not None:
+                        on_status(worker)
+                case router.SendCancel(job, even_running):
+                    self._send(messages.Cancel(job, even_running))
+                case router.SendContents(digests):
+                    assert self._uploader is not None
+                    self._uploader.give(digests)
+                case _:
+                    assert_never(instruction)
+
+    def _send_job(self, number: int) -> None:
+        job = self._jobs[number]
+        spec = job.spec
+        self._send(
+            messages.Submit(
+                number,
+                spec.encode(),
+                spec.layers,
+                () if spec.resources == _USUAL else spec.resources,
+                job.priority,
+                job.estimate_s,
+                job.on_status is not None,
+            )
+        )
+
+    def _send(self, message: messages.Message) -> None:
+        assert self._connection is not None
+        self._connection.send(message)
+
+    def _fail(self, error: MaelstromError, *, is_told: bool = True) -> None:
+        if self.failure is None and is_told:
+            self.failure = error
+        self._handle(router.Failed(error.message, error.hint))
+
+    # What the connection and the children tell
+
+    def greeted(self, theirs: Hello) -> None:
+        """Wait to be welcomed."""
+
+    def received_raw(self, chunk: bytes) -> None:
+        """Refuse it: contents have their own connection."""
+        raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
+
+    def received(self, message: messages.BrokerToClient) -> None:
+        """Hand a message to the router."""
+        match message:
+            case messages.Ended(number, outcome):
+                try:
+                    told = _decode_outcome(outcome)
+                except msgspec.DecodeError as error:
+                    raise ProtocolError(f"an outcome that cannot be read: {error}") from error
+                self._handle(router.Ended(number, told))
+            case messages.Status(number, worker):
+                self._handle(router.Progressed(number, worker))
+            case messages.Want(digests):
+                self._handle(router.Wanted(digests))
+            case messages.Welcome(token, is_local):
+                assert self._uploader is not None
+                self._uploader.welcomed(token, is_local=is_local)
+                self._handle(router.Connected())
+            case messages.Ping() | messages.Goodbye():
+                pass
+            case _:
+                assert_never(message)
+
+    def lost(self, error: MaelstromError | None) -> None:
+        """The broker is gone: find out why, and tell."""
+        if self._stop is None or self._stop.is_set():
+            return
+        reason = error or InfrastructureError("the broker ended the connection")
+        self._explain(reason)
+
+    def _child_ended(self, child: Child) -> None:
+        asyncio.get_running_loop().remove_reader(child.pidfd)
+        if self._stop is not None and not self._stop.is_set():
+            self._explain(InfrastructureError(f"the {child.name} ended"))
+
+    def _explain(self, reason: MaelstromError) -> None:
+        """Fail for the best reason there is: one child's end may be another one's doing."""
+        if not self._children:
+            self._fail(reason)
+            return
+        killed = [child for child in self._children if child.was_killed]
+        if killed:
+            self._fail(killed[0].failure())
+        else:
+            asyncio.get_running_loop().call_later(REASON_S, self._explain_late, reason)
+
+    def _explain_late(self, reason: MaelstromError) -> None:
+        ended = [child for child in self._children if child.was_killed]
+        ended += [child for child in self._children if child.has_failed]
+        with contextlib.suppress(IndexError):
+            reason = ended[0].failure()
+        self._fail(reason)

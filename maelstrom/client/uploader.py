@@ -1,0 +1,141 @@
+"""Give the broker the contents it wants: as paths on one machine, else over a connection of theirs."""
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from maelstrom import __version__
+from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError
+from maelstrom.model.digest import Digest
+from maelstrom.wire import messages
+from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.greeting import Hello, Role, hello
+
+CHUNK_BYTES = 1 << 18
+OFFER_FILES_MAX = 1000
+
+_FROM_BLOBS: Codec[messages.FromBlobs] = Codec(messages.FromBlobs)
+
+
+class Uploader:
+    """Answers what the broker wants; `source` says where a content is."""
+
+    def __init__(
+        self,
+        control: Connection,
+        source: Callable[[Digest], str | bytes | None],
+        reach: Callable[[], Awaitable[socket.socket]],
+    ) -> None:
+        self._control = control
+        self._source = source
+        self._reach = reach
+        self._token = ""
+        self._is_local = False
+        self._queue: deque[Digest] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._is_lost = False
+
+    def welcomed(self, token: str, *, is_local: bool) -> None:
+        """Hear what the broker makes of us."""
+        self._token = token
+        self._is_local = is_local
+
+    def give(self, digests: Sequence[Digest]) -> None:
+        """Offer, upload or withhold these contents."""
+        files: list[tuple[Digest, bytes]] = []
+        for digest in digests:
+            source = self._source(digest)
+            if source is None:
+                reason = f"content {digest.short} was never offered"
+                self._control.send(messages.Withhold(digest, reason))
+            elif isinstance(source, str) and self._is_local:
+                files.append((digest, os.fsencode(os.path.abspath(source))))
+            else:
+                self._queue.append(digest)
+        for start in range(0, len(files), OFFER_FILES_MAX):
+            self._control.send(messages.Offer(tuple(files[start : start + OFFER_FILES_MAX])))
+        if self._queue and self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._upload_all())
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _upload_all(self) -> None:
+        while self._queue:
+            digest = self._queue.popleft()
+            try:
+                await self._upload(digest)
+            except (MaelstromError, OSError) as error:
+                reason = error.message if isinstance(error, MaelstromError) else str(error)
+                self._control.send(messages.Withhold(digest, reason))
+        self._task = None
+
+    async def _upload(self, digest: Digest) -> None:
+        source = self._source(digest)
+        assert source is not None, "it was there when it was queued"
+        if isinstance(source, bytes):
+            if len(source) != digest.size:
+                raise InfrastructureError(f"content {digest.short} is not what was offered")
+            connection = await self._connect()
+            connection.send(messages.Put(digest))
+            await self._send(connection, source)
+            return
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(source, flags), "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            # Once the header is sent, there is no way back but to break the connection.
+            if status.st_size != digest.size:
+                raise InfrastructureError(f"`{source}` is not what it was when it was hashed")
+            connection = await self._connect()
+            connection.send(messages.Put(digest, bool(status.st_mode & 0o111)))
+            left = digest.size
+            while left:
+                chunk = await asyncio.to_thread(file.read, min(left, CHUNK_BYTES))
+                if not chunk:
+                    connection.abort(InfrastructureError(f"`{source}` became shorter"))
+                    raise InfrastructureError(f"`{source}` became shorter while it was sent")
+                left -= len(chunk)
+                await self._send(connection, chunk)
+
+    async def _send(self, connection: Connection, content: bytes) -> None:
+        for start in range(0, len(content), CHUNK_BYTES):
+            connection.send_raw(content[start : start + CHUNK_BYTES])
+            await connection.drain()
+        if self._is_lost:
+            raise InfrastructureError("the connection for contents is lost")
+
+    async def _connect(self) -> Connection:
+        if self._connection is None or self._is_lost:
+            sock = await self._reach()
+            connection = Connection(
+                hello(Role.BLOBS, __version__, self._token),
+                owner=self,
+                codec=_FROM_BLOBS,
+                is_watched=not self._is_local,
+            )
+            self._is_lost = False
+            await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
+            self._connection = connection
+        return self._connection
+
+    def greeted(self, theirs: Hello) -> None:
+        """Go on: there is nothing to agree on."""
+
+    def received(self, message: messages.FromBlobs) -> None:
+        """The broker keeps its own books of what it has."""
+
+    def received_raw(self, chunk: bytes) -> None:
+        """Refuse it: nothing comes this way."""
+        raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
+
+    def lost(self, error: MaelstromError | None) -> None:
+        """What was under way must be sent again, if it is wanted again."""
+        self._is_lost = True

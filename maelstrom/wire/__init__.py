@@ -1,0 +1,1 @@
+"""Bytes to messages and back: what passes between client, broker and worker."""

@@ -1,0 +1,70 @@
+"""Addresses of a broker: `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`."""
+
+import ipaddress
+import socket
+from typing import NamedTuple
+
+from maelstrom.errors import InfrastructureError, UserError
+
+CONNECT_S_MAX = 10.0
+
+
+class Address(NamedTuple):
+    """Where a broker listens: `path`, or else `host` and `port`."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse(text: str) -> Address:
+    """Read an address; raises UserError for what is none, or would leave this machine."""
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return Address(path=text.removeprefix("unix:"))
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise UserError(
+            f"`{text}` is not an address", hint="write HOST:PORT, [IPV6]:PORT or unix:PATH"
+        )
+    if not _is_loopback(host):
+        raise UserError(
+            f"`{text}` is not on this machine, and plaintext stays on the machine",
+            hint="use 127.0.0.1, [::1], localhost or unix:PATH",
+        )
+    return Address(host, int(port))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def connect(address: Address) -> socket.socket:
+    """Connect to a broker; raises InfrastructureError naming it."""
+    try:
+        if address.path:
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.settimeout(CONNECT_S_MAX)
+                sock.connect(address.path)
+            except OSError:
+                sock.close()
+                raise
+        else:
+            sock = socket.create_connection((address.host, address.port), CONNECT_S_MAX)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        raise InfrastructureError(
+            f"cannot reach the broker at {address}: {error.strerror or error}",
+            hint="is `maelstrom-broker` running there?",
+        ) from error
+    sock.setblocking(False)
+    return sock

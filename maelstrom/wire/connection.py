@@ -1,0 +1,259 @@
+"""One connection to another program: greeting, frames, heartbeats, back-pressure.
+
+Rules of this file:
+1. Both ends say hello at once; what the other end says before that is bounded tightly.
+2. Messages of one loop tick leave in one write. While the transport says pause they wait here, and
+   a peer that lets more than OUTGOING_BYTES_MAX wait is given up.
+3. Every end is heard of at least each HEARTBEAT_S; one that was silent for SILENCE_S_MAX is lost.
+   A pair of sockets within one machine needs no such check: its end is always noticed.
+4. `lost` is called exactly once, last, with the error or None for a plain end.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from maelstrom.errors import MaelstromError, ProtocolError, SpecError
+from maelstrom.wire.framing import Chunk, Framer, frame
+from maelstrom.wire.greeting import Hello, Role, agree, encode_hello, read_hello
+from maelstrom.wire.messages import Goodbye, Message, Ping
+
+HEARTBEAT_S = 2.0
+SILENCE_S_MAX = 12.0
+GREETING_S_MAX = 10.0
+OUTGOING_BYTES_MAX = 512 << 20
+
+T = TypeVar("T")
+encode = msgspec.msgpack.Encoder().encode
+
+
+class Owner(Protocol):
+    """Who a connection tells what happens."""
+
+    def greeted(self, theirs: Hello) -> None:
+        """Hear who the other end is; raises ProtocolError to refuse it."""
+
+    def received(self, message: Any) -> None:
+        """Take a message of the kinds that were asked for."""
+
+    def received_raw(self, chunk: bytes) -> None:
+        """Take a piece of raw content, after a message announced it."""
+
+    def lost(self, error: MaelstromError | None) -> None:
+        """Hear that the connection ended."""
+
+
+class Codec(Generic[T]):
+    """Reads one union of messages."""
+
+    def __init__(self, kinds: object) -> None:
+        self._decode = cast("Callable[[bytes], T]", msgspec.msgpack.Decoder(kinds).decode)  # type: ignore[call-overload]  # A union is a type for msgspec.
+
+    def read(self, body: bytes) -> T:
+        """Return the message; raises ProtocolError."""
+        try:
+            return self._decode(body)
+        except (msgspec.DecodeError, SpecError, UnicodeDecodeError, RecursionError) as error:
+            raise ProtocolError(f"a message that cannot be read: {error}") from error
+
+
+class Connection(asyncio.Protocol):
+    """One end; give `codec` at once, or in `greeted`, when the other end's role is known."""
+
+    def __init__(
+        self,
+        ours: Hello,
+        owner: Owner | None = None,
+        codec: Codec[Any] | None = None,
+        *,
+        expects: tuple[Role, ...] = (Role.BROKER,),
+        is_watched: bool = True,
+    ) -> None:
+        self._ours = ours
+        self.owner = owner
+        self.codec = codec
+        self._expects = expects
+        self.is_watched = is_watched
+        self._framer = Framer()
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
+        self._frame_bytes_max = ours.frame_bytes_max
+        self._is_flushing = False
+        self._is_closing = False
+        self.is_paused = False
+        self._is_greeted = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._error: MaelstromError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+        self.on_resume: Callable[[], None] | None = None
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(frame(encode_hello(self._ours)))
+        self._timer = self._loop.call_later(GREETING_S_MAX, self._check_greeting)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        try:
+            for item in self._framer.feed(data):
+                if self._is_closing:
+                    return
+                self._take(item)
+        except MaelstromError as error:
+            self.refuse(error)
+
+    def _take(self, item: bytes) -> None:
+        assert self.owner is not None
+        if type(item) is Chunk:
+            self.owner.received_raw(item)
+        elif not self._is_greeted:
+            self._greet(item)
+        else:
+            assert self.codec is not None
+            message = self.codec.read(item)
+            kind = type(message)
+            if kind is Ping:
+                return
+            if kind is Goodbye:
+                raise ProtocolError(message.message[:1000], hint=message.hint[:1000])
+            self.owner.received(message)
+
+    def _greet(self, body: bytes) -> None:
+        theirs = read_hello(body)
+        agree(self._ours, theirs)
+        if theirs.role not in self._expects:
+            wanted = " or ".join(role.value for role in self._expects)
+            raise ProtocolError(f"the other end is a {theirs.role.value}, not a {wanted}")
+        self._is_greeted = True
+        self._framer.frame_bytes_max = self._ours.frame_bytes_max
+        self._frame_bytes_max = theirs.frame_bytes_max
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(HEARTBEAT_S, self._beat)
+        assert self.owner is not None
+        self.owner.greeted(theirs)
+        assert self.codec is not None, "whoever greets must say what messages he takes"
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self.is_paused = True
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self.is_paused = False
+        self._writable.set()
+        self._flush()
+        if self.on_resume is not None:
+            self.on_resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._writable.set()
+        self._outgoing.clear()
+        if self._error is None and exc is not None:
+            self._error = ProtocolError(f"the connection broke: {exc}")
+        if self._error is None and not self._framer.is_between:
+            self._error = ProtocolError("the connection ended in the middle of a message")
+        if self.owner is not None:
+            self.owner.lost(self._error)
+
+    # What its owner calls
+
+    def send(self, message: Message) -> None:
+        """Let a message leave at the end of this tick; raises ProtocolError if it is too large."""
+        body = encode(message)
+        if len(body) > self._frame_bytes_max:
+            raise ProtocolError(
+                f"a message of {len(body)} bytes; the limit is {self._frame_bytes_max}"
+            )
+        self.send_raw(frame(body))
+
+    def send_raw(self, content: bytes) -> None:
+        """Let bytes leave at the end of this tick."""
+        if self._is_closing:
+            return
+        self._outgoing.append(content)
+        self._outgoing_bytes += len(content)
+        if self._outgoing_bytes > OUTGOING_BYTES_MAX:
+            self.abort(ProtocolError("the other end does not read what it is sent"))
+        elif not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    async def drain(self) -> None:
+        """Wait until there is room for more; for senders of much."""
+        self._flush()
+        await self._writable.wait()
+
+    def expect_raw(self, size_bytes: int) -> None:
+        """Take the next bytes as raw content; called while a message is received."""
+        self._framer.expect_raw(size_bytes)
+
+    def pause_reading(self) -> None:
+        """Take nothing more for now."""
+        if self._transport is not None and not self._is_closing:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on after `pause_reading`."""
+        if self._transport is not None and not self._is_closing:
+            self._heard = self._loop.time()
+            self._transport.resume_reading()
+
+    def refuse(self, error: MaelstromError) -> None:
+        """Say why, and end the connection."""
+        if self._is_closing:
+            return
+        self._error = error
+        if self._is_greeted:
+            self.send(Goodbye(error.message, error.hint))
+        self.close()
+
+    def close(self) -> None:
+        """End the connection after what waits has left."""
+        if not self._is_closing:
+            self._flush()
+            self._is_closing = True
+            if self._transport is not None:
+                self._transport.close()
+
+    def abort(self, error: MaelstromError) -> None:
+        """End the connection at once."""
+        self._is_closing = True
+        self._error = self._error or error
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Its own clockwork
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        if self._outgoing and not self.is_paused and self._transport is not None:
+            content = b"".join(self._outgoing)
+            self._outgoing.clear()
+            self._outgoing_bytes = 0
+            self._transport.write(content)
+
+    def _check_greeting(self) -> None:
+        self.abort(ProtocolError(f"the other end did not say hello within {GREETING_S_MAX:g} s"))
+
+    def _beat(self) -> None:
+        silence_s = self._loop.time() - self._heard
+        if self.is_watched and silence_s > SILENCE_S_MAX:
+            self.abort(ProtocolError(f"the other end was silent for {silence_s:.0f} s"))
+            return
+        if not self.is_paused:
+            self.send(Ping())
+        self._timer = self._loop.call_later(HEARTBEAT_S, self._beat)

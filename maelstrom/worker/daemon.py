@@ -1,0 +1,225 @@
+"""Carry messages to the dispatcher and its instructions to sandbox, store and broker."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, assert_never
+
+from maelstrom import __version__
+from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError, SpecError
+from maelstrom.model.digest import Digest
+from maelstrom.model.ids import JobId
+from maelstrom.model.outcome import ExecutionError, InfrastructureFault, Outcome
+from maelstrom.model.spec import JobSpec
+from maelstrom.store.disk import DiskStore
+from maelstrom.wire import messages
+from maelstrom.wire.connection import Codec, Connection, encode
+from maelstrom.wire.framing import FRAME_BYTES_MAX
+from maelstrom.wire.greeting import Hello, Role, hello
+from maelstrom.worker import dispatcher
+from maelstrom.worker.dispatcher import Dispatcher
+from maelstrom.worker.fetcher import Fetcher
+
+FRAME_HEADROOM_BYTES = 4096
+
+_FROM_BROKER: Codec[messages.BrokerToWorker] = Codec(messages.BrokerToWorker)
+
+
+class Pool(Protocol):
+    """What runs jobs: the sandbox, or a fake of it."""
+
+    async def start(self) -> None:
+        """Make it ready; raises SandboxUnavailable."""
+
+    async def run(self, spec: JobSpec, layers: list[str], job: str) -> Outcome:
+        """Run one job."""
+
+    def kill(self, job: str) -> None:
+        """End one job."""
+
+    async def close(self) -> None:
+        """End it with all that runs."""
+
+
+class Worker:
+    """One worker, for one connection to a broker; `run` is its life."""
+
+    def __init__(self, *, store: DiskStore, pool: Pool, slots: int, name: str) -> None:
+        self._store = store
+        self._pool = pool
+        self._slots = slots
+        self._name = name
+        self._dispatcher = Dispatcher(slots)
+        self._assigned: dict[tuple[JobId, int], tuple[JobSpec, bool]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_ready = False
+        self._token = ""
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fetcher: Fetcher | None = None
+        self._connection = Connection(
+            hello(Role.WORKER, __version__), owner=self, codec=_FROM_BROKER
+        )
+
+    async def run(
+        self,
+        sock: socket.socket,
+        reach: Callable[[], Awaitable[socket.socket]] | None,
+        *,
+        is_watched: bool = True,
+    ) -> None:
+        """Serve the broker until the connection ends; raises what ended it, if it was an error."""
+        self._fetcher = Fetcher(self._store, reach)
+        self._connection.is_watched = is_watched
+        loop = asyncio.get_running_loop()
+        try:
+            # The sandbox first: it must be there before any thread is.
+            await asyncio.gather(
+                self._start_pool(), loop.create_connection(lambda: self._connection, sock=sock)
+            )
+            await self._ended
+        finally:
+            await self._close()
+
+    async def _start_pool(self) -> None:
+        await self._pool.start()
+        self._is_ready = True
+        self._join()
+
+    def stop(self) -> None:
+        """End it, from outside."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def _close(self) -> None:
+        self._connection.close()
+        if self._fetcher is not None:
+            self._fetcher.close()
+        for task in self._tasks:
+            task.cancel()
+        await self._pool.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._store.close()
+
+    # What the connection tells
+
+    def greeted(self, theirs: Hello) -> None:
+        """Wait to be welcomed."""
+
+    def received_raw(self, chunk: bytes) -> None:
+        """Refuse it: contents have their own connection."""
+        raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
+
+    def lost(self, error: MaelstromError | None) -> None:
+        """End when the broker is gone."""
+        if not self._ended.done():
+            if error is None:
+                self._ended.set_result(None)
+            else:
+                self._ended.set_exception(error)
+
+    def received(self, message: messages.BrokerToWorker) -> None:
+        """Hand a message to the core."""
+        match message:
+            case messages.Assign():
+                self._assign(message)
+            case messages.Recall(job, attempt):
+                self.handle(dispatcher.JobRecalled(job, attempt))
+            case messages.Kill(job, attempt):
+                self.handle(dispatcher.JobKilled(job, attempt))
+            case messages.Welcome(token):
+                assert self._fetcher is not None
+                self._token = self._fetcher.token = token
+                self._join()
+            case messages.Ping() | messages.Goodbye():
+                pass
+            case _:
+                assert_never(message)
+
+    def _join(self) -> None:
+        if self._is_ready and self._token:
+            self._connection.send(messages.Join(self._name, self._slots))
+
+    def _assign(self, message: messages.Assign) -> None:
+        try:
+            spec = JobSpec.decode(message.spec)
+        except SpecError as error:
+            self._report(message.job, message.attempt, ExecutionError(error.message, error.hint))
+            return
+        self._assigned[message.job, message.attempt] = (spec, message.wants_started)
+        slots = dict(spec.resources).get("slots", 1)
+        self.handle(dispatcher.JobAssigned(message.job, message.attempt, spec.layers, slots))
+
+    # The core
+
+    def handle(self, event: dispatcher.Event) -> None:
+        """Give the core an event, and do what it says."""
+        for instruction in self._dispatcher.handle(event):
+            match instruction:
+                case dispatcher.StartJob(job, attempt):
+                    self._spawn(self._run(job, attempt))
+                case dispatcher.ReportJob(job, attempt, outcome):
+                    self._assigned.pop((job, attempt), None)
+                    self._report(job, attempt, outcome)
+                case dispatcher.PrepareLayer(layer):
+                    self._spawn(self._prepare(layer))
+                case dispatcher.ReleaseLayer(layer):
+                    assert self._fetcher is not None
+                    self._spawn(self._fetcher.release(layer))
+                case dispatcher.KillJob(job, attempt):
+                    self._pool.kill(f"{job}:{attempt}")
+                case dispatcher.ReturnJob(job, attempt):
+                    self._assigned.pop((job, attempt), None)
+                    self._connection.send(messages.Return(job, attempt))
+                case _:
+                    assert_never(instruction)
+
+    async def _run(self, job: JobId, attempt: int) -> None:
+        spec, wants_started = self._assigned[job, attempt]
+        if wants_started:
+            self._connection.send(messages.Started(job, attempt))
+        layers = [layer.hash for layer in spec.layers]
+        outcome = await self._pool.run(spec, layers, f"{job}:{attempt}")
+        self.handle(dispatcher.JobEnded(job, attempt, outcome))
+
+    async def _prepare(self, layer: Digest) -> None:
+        assert self._fetcher is not None
+        try:
+            await self._fetcher.prepare(layer)
+        except SpecError as error:
+            failed = dispatcher.LayerFailed(layer, error.message, error.hint, is_specs_fault=True)
+            self.handle(failed)
+        except (MaelstromError, OSError) as error:
+            hint = error.hint if isinstance(error, MaelstromError) else ""
+            message = error.message if isinstance(error, MaelstromError) else str(error)
+            self.handle(
+                dispatcher.LayerFailed(layer, f"cannot make layer {layer.short}: {message}", hint)
+            )
+        else:
+            self.handle(dispatcher.LayerPrepared(layer))
+
+    def _report(self, job: JobId, attempt: int, outcome: Outcome) -> None:
+        encoded = encode(outcome)
+        if len(encoded) > FRAME_BYTES_MAX - FRAME_HEADROOM_BYTES:
+            outcome = ExecutionError(
+                f"an outcome of {len(encoded)} bytes; the limit is {FRAME_BYTES_MAX}",
+                "lower `output_bytes_max`",
+            )
+            encoded = encode(outcome)
+        is_fault = isinstance(outcome, InfrastructureFault)
+        self._connection.send(messages.Report(job, attempt, encoded, is_fault))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        # A bug of ours ends the worker: the broker gives its jobs to others.
+        with contextlib.suppress(asyncio.InvalidStateError):
+            failure = InfrastructureError(f"the worker failed: {error!r}")
+            failure.__cause__ = error
+            self._ended.set_exception(failure)
