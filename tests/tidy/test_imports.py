@@ -7,6 +7,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "maelstrom"
 
+# What runs inside slots: started with `python -I -S`, it has nothing but the standard library.
+SLOT_SIDE = {
+    f"sandbox.{name}"
+    for name in ("channel", "diagnosis", "disposal", "job", "overlay", "probe", "removal", "root",
+                 "slot", "stage", "steps", "trace", "zygote")
+}  # fmt: skip
+
 # For each part, longest name first, the parts of ours that it may import.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"errors"},
@@ -17,10 +24,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frameworks": {"errors", "model", "frameworks"},
     "report": {"errors", "model", "report"},
     "linux": {"linux"},
+    **dict.fromkeys(sorted(SLOT_SIDE), {"linux", *SLOT_SIDE}),
     "sandbox.steps": set(),
     "sandbox.plan": {"errors", "model", "sandbox.steps"},
-    "sandbox.slot": {"linux", "sandbox.steps"},
-    "sandbox.zygote": {"linux", "sandbox.steps", "sandbox.slot"},
     "sandbox": {"errors", "model", "linux", "sandbox"},
     "broker": {"errors", "model", "wire", "store", "broker"},
     "worker": {"errors", "model", "wire", "store", "sandbox", "linux", "worker"},
