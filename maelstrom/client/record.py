@@ -48,7 +48,7 @@ class Record:
     def history(self, target: str) -> History:
         """Return what is known of a target."""
         key = (self._world, target)
-        history = History()
+        found: list[History] = []
         with self._quietly():
             rows = self._database.execute(
                 "SELECT name, digest, is_good, duration_s FROM result "
@@ -58,13 +58,15 @@ class Record:
             listings = self._database.execute(
                 "SELECT digest, cases FROM listing WHERE world = ? AND target = ?", key
             ).fetchall()
-            history = History(
-                listings={digest: _decode(cases) for digest, cases in listings},
-                passes=frozenset(digest for _, digest, is_good, _ in rows if is_good),
-                durations={name: duration_s for name, _, _, duration_s in rows},
-                failed=frozenset(name for name, _, is_good, _ in rows if not is_good),
+            found.append(
+                History(
+                    listings={digest: _decode(cases) for digest, cases in listings},
+                    passes=frozenset(digest for _, digest, is_good, _ in rows if is_good),
+                    durations={name: duration_s for name, _, _, duration_s in rows},
+                    failed=frozenset(name for name, _, is_good, _ in rows if not is_good),
+                )
             )
-        return history
+        return found[0] if found else History()
 
     def keep(self, news: KeepListing | KeepResult) -> None:
         """Remember it, on disk with the next `save`."""

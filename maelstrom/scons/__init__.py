@@ -3,9 +3,13 @@
 Importing this is free; what SCons needs of us is read when the tool is used.
 """
 
+import sys
 from typing import Any
 
-__all__ = ["exists", "generate"]
+__all__ = ["PACKAGE", "exists", "generate"]
+
+PACKAGE = sys.modules["maelstrom"]
+"""The package itself, whose name the shim for SCons shares."""
 
 
 def generate(env: Any, **_: Any) -> None:

@@ -1,0 +1,108 @@
+"""A session that needs no broker: jobs run on this host, with the project mapped from /project.
+
+It notes what it was asked for in the file that MAELSTROM_FAKE_LOG names, one JSON object a line.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from maelstrom.client.plain import PlainEngine
+from maelstrom.errors import MaelstromError, SandboxUnavailable
+from maelstrom.model.layer import PROJECT_ROOT
+from maelstrom.model.outcome import InfrastructureFault, Outcome
+from maelstrom.model.spec import JobSpec
+
+
+class Session:
+    """Has the face of the real one."""
+
+    def __init__(self, *, broker: str | None, slots: int | None, store_root: Path) -> None:
+        self._engine = PlainEngine(slots=slots or 64)
+        self._project = str(Path.cwd())
+        self._in_flight = 0
+        self.failure: MaelstromError | None = None
+        _note(event="open", broker=broker, slots=slots)
+
+    def start(self) -> None:
+        """Fail as a host without user namespaces does, if the test asks for it."""
+        if os.environ.get("MAELSTROM_FAKE_FAILURE"):
+            self.failure = SandboxUnavailable("this host forbids it", hint="allow it")
+
+    def offer(self, sources: Mapping[Any, Any]) -> None:
+        """All is here already."""
+
+    def submit(
+        self,
+        spec: JobSpec,
+        *,
+        priority: int = 0,
+        estimate_s: float = 0.0,
+        on_outcome: Callable[[Outcome], None],
+        on_status: Callable[[Any], None] | None = None,
+    ) -> int:
+        """Run it on the host."""
+        if self.failure is not None:
+            on_outcome(InfrastructureFault(self.failure.message, self.failure.hint))
+            return 0
+        self._in_flight += 1
+        _note(event="submit", in_flight=self._in_flight, time_s=time.monotonic(), **_told(spec))
+
+        def ended(outcome: Outcome) -> None:
+            self._in_flight -= 1
+            on_outcome(outcome)
+
+        def here(text: str) -> str:
+            return text.replace(PROJECT_ROOT, self._project, 1) if PROJECT_ROOT in text else text
+
+        mapped = msgspec.structs.replace(
+            spec,
+            program=here(spec.program),
+            arguments=tuple(map(here, spec.arguments)),
+            working_directory=here(spec.working_directory),
+            environment=(*spec.environment, ("PYTHONPATH", os.environ.get("PYTHONPATH", ""))),
+        )
+        return self._engine.submit(
+            mapped,
+            priority=priority,
+            estimate_s=estimate_s,
+            on_outcome=ended,
+            on_status=on_status,
+        )
+
+    def cancel_all(self, *, running: bool) -> None:
+        """Take jobs back."""
+        _note(event="cancel", running=running)
+        self._engine.cancel_all(running=running)
+
+    def close(self, *, timeout_s: float) -> None:
+        """End everything."""
+        _note(event="close")
+        self._engine.close(timeout_s=timeout_s)
+
+
+def _told(spec: JobSpec) -> dict[str, Any]:
+    return {
+        "program": spec.program,
+        "arguments": list(spec.arguments),
+        "environment": dict(spec.environment),
+        "working_directory": spec.working_directory,
+        "timeout_s": spec.timeout_s,
+        "network": spec.network.value,
+        "layers": len(spec.layers),
+        "user": spec.user,
+        "memory": spec.limits.memory_bytes_max,
+        "mounts": [mount.mount_point for mount in spec.mounts],
+    }
+
+
+def _note(**event: Any) -> None:
+    path = os.environ.get("MAELSTROM_FAKE_LOG")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
