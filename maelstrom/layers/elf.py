@@ -125,6 +125,9 @@ class _Search:
 
     def _load_program(self, path: str) -> None:
         elf = self._parse(path)
+        if elf is not None and elf.interpreter:
+            # The kernel tells a program where it really is, whatever link it was started by.
+            elf = self._parse(os.path.realpath(path))
         if elf is None:
             return
         loaded: set[str] = {elf.soname} if elf.soname else set()

@@ -31,6 +31,7 @@ ALWAYS_IGNORED = (
     ".hypothesis/",
 )
 DEPTH_MAX = 200
+NOWHERE = "/nonexistent"
 
 
 class Placer:
@@ -43,6 +44,8 @@ class Placer:
         self._tree = tree
         self._hosts = hosts
         self._prefix = prefix
+        # An absolute path stays what it is, even if it leads into the project.
+        self._as_they_are = HostPaths(NOWHERE)
 
     def host_path(self, written: str) -> str:
         """Return where this is on the host; raises LayerError if it is not the user's to give."""
@@ -72,9 +75,10 @@ class Placer:
     def add(self, written: str, status: os.stat_result) -> None:
         """Add one file, link or empty directory."""
         host_path = self.host_path(written)
-        if written.startswith("/") and self._prefix == Prefix():
-            self._add_parents(host_path)
         place = self.place(written)
+        if written.startswith("/") and self._prefix == Prefix():
+            above = self._as_they_are.add(self._tree, posixpath.dirname(host_path))
+            place = posixpath.join(above or "/", posixpath.basename(host_path))
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(host_path)
             self._tree.add_symlink(place, self._hosts.link_target(host_path, target))
@@ -89,9 +93,6 @@ class Placer:
                 "a layer holds regular files, directories and links only",
                 hint="leave it out with `ignore`",
             )
-
-    def _add_parents(self, host_path: str) -> None:
-        self._hosts.add(self._tree, posixpath.dirname(host_path))
 
     def status(self, written: str) -> os.stat_result:
         """Look at a path as the options say: through links, or at the link itself."""

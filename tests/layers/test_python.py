@@ -1,0 +1,168 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maelstrom.errors import LayerError
+from maelstrom.layers import python
+from maelstrom.layers.build import BuiltLayer, build
+from maelstrom.layers.hasher import Hasher
+from maelstrom.model.layer import Python
+from maelstrom.model.manifest import File, Symlink
+from maelstrom.store.disk import DiskStore
+from maelstrom.worker.builder import LayerBuilder
+
+BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+PROGRAM = """
+import importlib.util, json, sys
+import ssl, sqlite3, ctypes, lzma, bz2, zlib, hashlib, asyncio, decimal, unittest, test.support
+header = open(ssl.__cached__, "rb").read(16)
+print(json.dumps([sys.prefix, sys.base_prefix, header[4:8].hex(), ssl.__cached__]))
+"""
+
+
+@pytest.fixture
+def hasher(tmp_path: Path) -> Iterator[Hasher]:
+    with Hasher(tmp_path / "cache") as hasher:
+        yield hasher
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a virtual environment in it, which has one package."""
+    project = tmp_path / "project"
+    project.mkdir()
+    subprocess.run([BASE, "-m", "venv", "--without-pip", project / "env"], check=True, timeout=60)
+    package = site(project) / "example"
+    package.mkdir()
+    (package / "__init__.py").write_text("WORD = 'hello'\n")
+    script = project / "env" / "bin" / "example"
+    script.write_text(f"#!{project}/env/bin/python\nimport example\nprint(example.WORD)\n")
+    script.chmod(0o755)
+    return project
+
+
+def site(project: Path) -> Path:
+    (found,) = (project / "env" / "lib").glob("python3.*/site-packages")
+    return found
+
+
+def lay_out(built: BuiltLayer, tmp_path: Path) -> Path:
+    store = DiskStore(tmp_path / "store", size_bytes_max=1 << 34)
+    for digest, source in built.sources.items():
+        if isinstance(source, bytes):
+            store.put_bytes(digest, source)
+        else:
+            store.put_file(digest, source)
+    store.put_bytes(built.manifest.digest, built.manifest.encoded)
+    root = store.layers_root / LayerBuilder(store).ensure(built.manifest.digest)
+    store.close()
+    return root
+
+
+def run_in(root: Path, *command: str) -> str:
+    unshare, chroot = shutil.which("unshare"), shutil.which("chroot", path="/usr/sbin:/usr/bin")
+    assert unshare, "util-linux is needed"
+    assert chroot, "coreutils are needed"
+    done = subprocess.run(
+        [unshare, "-Ur", chroot, root, *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"LC_ALL": "C.UTF-8"},
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_virtual_environment_in_the_project_runs_alone(
+    project: Path, hasher: Hasher, tmp_path: Path
+) -> None:
+    built = build(Python("env/bin/python"), project=os.fspath(project), hasher=hasher)
+    root = lay_out(built, tmp_path)
+    inside = python.container_path("env/bin/python", project=os.fspath(project))
+    assert inside == "/project/env/bin/python"
+    prefix, base_prefix, flags, cached = json.loads(run_in(root, inside, "-c", PROGRAM))
+    assert prefix == "/project/env"
+    assert base_prefix == sys.base_prefix
+    assert flags == "01000000", "the pyc is not of the unchecked, hash-based kind"
+    assert cached.startswith(sys.base_prefix)
+    assert run_in(root, "/project/env/bin/example") == "hello\n"
+    code = "import example; print(example.__file__, example.__spec__.cached)"
+    assert "/project/env/lib" in run_in(root, inside, "-c", code)
+    assert os.fspath(project).encode() not in built.manifest.encoded
+    assert not [path for path, _ in built.manifest if "/idlelib/" in path]
+
+
+def test_the_second_time_costs_little_and_a_change_is_seen(project: Path, hasher: Hasher) -> None:
+    spec = Python("env/bin/python")
+    first = build(spec, project=os.fspath(project), hasher=hasher)
+    before = time.process_time()
+    again = build(spec, project=os.fspath(project), hasher=hasher)
+    assert time.process_time() - before < 0.5
+    assert again.manifest.digest == first.manifest.digest
+    assert again.sources.keys() == first.sources.keys()
+    (site(project) / "example" / "__init__.py").write_text("WORD = 'later'\n")
+    changed = build(spec, project=os.fspath(project), hasher=hasher)
+    assert changed.manifest.digest != first.manifest.digest
+
+
+def test_editable_installs_are_taken_or_told(project: Path, hasher: Hasher, tmp_path: Path) -> None:
+    (project / "src").mkdir()
+    (project / "src" / "mine.py").write_text("")
+    outside = tmp_path / "outside"
+    (outside / "theirs").mkdir(parents=True)
+    (outside / "theirs" / "__init__.py").write_text("")
+    mapped = tmp_path / "mapped"
+    mapped.mkdir()
+    (mapped / "__init__.py").write_text("")
+    (site(project) / "mine.pth").write_text(f"{project}/src\n")
+    (site(project) / "theirs.pth").write_text(f"{outside}\n")
+    finder = site(project) / "__editable___mapped_finder.py"
+    finder.write_text(f"MAPPING: dict[str, str] = {{'mapped': {os.fspath(mapped)!r}}}\n")
+    built = build(Python("env/bin/python"), project=os.fspath(project), hasher=hasher)
+    paths = dict(built.manifest)
+    assert f"{outside}/theirs/__init__.py".lstrip("/") in paths
+    assert f"{mapped}/__init__.py".lstrip("/") in paths
+    assert not [path for path in paths if path.endswith("mine.py")]
+    (note,) = built.notes
+    assert "found at `/project/src`" in note
+    moved = paths[f"project/{os.path.relpath(site(project) / 'mine.pth', project)}"]
+    assert isinstance(moved, File)
+    source = built.sources[moved.content]
+    assert source == b"/project/src\n"
+
+
+def test_links_of_the_environment_are_kept(project: Path, hasher: Hasher) -> None:
+    built = build(Python("env/bin/python"), project=os.fspath(project), hasher=hasher)
+    paths = dict(built.manifest)
+    assert isinstance(paths["project/env/bin/python"], Symlink)
+    assert isinstance(paths[BASE.lstrip("/")], File)
+
+
+def test_what_is_no_python_is_named(tmp_path: Path, hasher: Hasher) -> None:
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho no >&2; exit 3\n")
+    fake.chmod(0o755)
+    for name, message in (
+        ("none/python", "none/python' does not exist"),
+        ("no-such-python", "no Python `no-such-python` in PATH"),
+        ("./python", "is not a Python that works: no"),
+    ):
+        with pytest.raises(LayerError, match=message):
+            build(Python(name), project=os.fspath(tmp_path), hasher=hasher)
+
+
+def test_a_source_that_does_not_compile_goes_without_a_pyc(project: Path, hasher: Hasher) -> None:
+    (site(project) / "broken.py").write_text("def (\n")
+    built = build(Python("env/bin/python"), project=os.fspath(project), hasher=hasher)
+    names = [os.path.basename(path) for path, _ in built.manifest]
+    assert "broken.py" in names
+    assert not [name for name in names if name.startswith("broken.cpython")]
