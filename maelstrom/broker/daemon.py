@@ -206,9 +206,7 @@ class Broker:
         submit = self.jobs[job].submit
         if submit.wants_status:
             self.clients[job.client].connection.send(messages.Status(job.number, ""))
-        self.schedule(
-            events.JobQueued(job, submit.priority, submit.estimate_s, submit.resources)
-        )
+        self.schedule(events.JobQueued(job, submit.priority, submit.estimate_s, submit.resources))
 
     def schedule(self, event: events.Event, outcome: bytes = b"") -> None:
         """Give the scheduler an event, and do what it says; `outcome` is what came with it."""
@@ -278,4 +276,3 @@ class Broker:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "the broker failed", "exception": error, "task": task}
             )
-

@@ -228,8 +228,8 @@ class Gatherer:
 
     def _checked(self, digest: Digest, lacking: tuple[Digest, ...]) -> list[Instruction]:
         layer = self._layers.get(digest)
-        if layer is None:
-            return []  # All who named it left meanwhile.
+        if layer is None or not layer.is_checking:
+            return []  # All who named it left meanwhile; and perhaps somebody came back.
         layer.is_checking = False
         layer.is_whole = not lacking
         if not lacking:
@@ -298,7 +298,7 @@ class Gatherer:
 
     def _broken(self, digest: Digest, message: str) -> list[Instruction]:
         layer = self._layers.get(digest)
-        if layer is None:
+        if layer is None or not layer.is_checking:
             return []
         layer.is_checking = False
         jobs = list(layer.jobs)

@@ -38,7 +38,7 @@ class Peer:
         """Take raw content: only blob connections announce any."""
         raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
-    def lost(self, error: MaelstromError | None) -> None:
+    def lost(self, error: MaelstromError | None) -> None:  # noqa: ARG002  # For its kinds.
         """Hear that the connection ended."""
         self.broker.ended(self.connection)
 

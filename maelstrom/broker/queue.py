@@ -124,7 +124,9 @@ class Queue:
         """Assert what must be true between two events."""
         count = dict.fromkeys(self._shares, 0)
         for job, (order, shape) in self._where.items():
-            assert (order, job) in self._shares[job.client].heaps[shape], "a queued job is in a heap"
+            assert (order, job) in self._shares[job.client].heaps[shape], (
+                "a queued job is in a heap"
+            )
             count[job.client] += 1
         for client, share in self._shares.items():
             assert share.queued == count[client], "a share counts its queued jobs"

@@ -8,8 +8,8 @@ Rules of this file:
 3. A worker's loss is not the job's fault: its jobs go back to the head of the queue, FAULTS_MAX
    times. A job that was on LOSSES_SUSPECT lost workers gets the next one for itself.
 4. Every assignment has its attempt number. What is told of any other attempt is not believed.
-5. A client hears of a job's end once. What it left or took back is killed, and keeps its place until
-   the worker says that it is gone.
+5. A client hears of a job's end once. What it left or took back is killed, and keeps its place
+   until the worker says that it is gone.
 6. A large job that fits nowhere yet has one worker held for it, which gets no more until it fits.
 """
 
@@ -234,10 +234,10 @@ class Scheduler:
                     continue
                 if worker.fits(shape):
                     return job
-                if self._held.get(shape, name) == name and worker.could_fit(shape):
-                    if shape != Shape() and worker.held_for is None:
-                        self._held[shape] = name
-                        worker.held_for = shape
+                is_free_to_hold = shape != Shape() and self._held.get(shape, name) == name
+                if is_free_to_hold and worker.held_for is None and worker.could_fit(shape):
+                    self._held[shape] = name
+                    worker.held_for = shape
         return None
 
     def _assign(self, name: WorkerId, worker: _Worker, name_of_job: JobId) -> Instruction:

@@ -160,7 +160,7 @@ class Session:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except Exception as error:  # noqa: BLE001  # Nobody else hears of it, and jobs wait.
+        except Exception as error:  # Nobody else would hear of it, and jobs wait.
             self._fail(InfrastructureError(f"the session failed: {error!r}"))
         finally:
             with self._mutex:

@@ -1,10 +1,11 @@
-"""Give the broker the contents it wants: as paths on one machine, else over a connection of theirs."""
+"""Give the broker the contents it wants: as paths on one machine, else over a connection."""
 
 import asyncio
 import os
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from maelstrom import __version__
 from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError
@@ -52,7 +53,7 @@ class Uploader:
                 reason = f"content {digest.short} was never offered"
                 self._control.send(messages.Withhold(digest, reason))
             elif isinstance(source, str) and self._is_local:
-                files.append((digest, os.fsencode(os.path.abspath(source))))
+                files.append((digest, os.fsencode(Path(source).absolute())))
             else:
                 self._queue.append(digest)
         for start in range(0, len(files), OFFER_FILES_MAX):
@@ -89,7 +90,7 @@ class Uploader:
             await self._send(connection, source)
             return
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(source, flags), "rb", buffering=0) as file:
+        with os.fdopen(os.open(source, flags), "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             # Once the header is sent, there is no way back but to break the connection.
             if status.st_size != digest.size:
@@ -136,6 +137,6 @@ class Uploader:
         """Refuse it: nothing comes this way."""
         raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
-    def lost(self, error: MaelstromError | None) -> None:
+    def lost(self, error: MaelstromError | None) -> None:  # noqa: ARG002  # It is sent again.
         """What was under way must be sent again, if it is wanted again."""
         self._is_lost = True

@@ -49,7 +49,7 @@ class Codec(Generic[T]):
     """Reads one union of messages."""
 
     def __init__(self, kinds: object) -> None:
-        self._decode = cast("Callable[[bytes], T]", msgspec.msgpack.Decoder(kinds).decode)  # type: ignore[call-overload]  # A union is a type for msgspec.
+        self._decode = cast("Callable[[bytes], T]", msgspec.msgpack.Decoder(kinds).decode)
 
     def read(self, body: bytes) -> T:
         """Return the message; raises ProtocolError."""

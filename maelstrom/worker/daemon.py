@@ -6,11 +6,13 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, assert_never
 
+import msgspec
+
 from maelstrom import __version__
 from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError, SpecError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId
-from maelstrom.model.outcome import ExecutionError, InfrastructureFault, Outcome
+from maelstrom.model.outcome import ExecutionError, InfrastructureFault, Outcome, Ran
 from maelstrom.model.spec import JobSpec
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
@@ -180,6 +182,9 @@ class Worker:
             self._connection.send(messages.Started(job, attempt))
         layers = [layer.hash for layer in spec.layers]
         outcome = await self._pool.run(spec, layers, f"{job}:{attempt}")
+        if isinstance(outcome, Ran):
+            effects = msgspec.structs.replace(outcome.effects, worker=self._name)
+            outcome = msgspec.structs.replace(outcome, effects=effects)
         self.handle(dispatcher.JobEnded(job, attempt, outcome))
 
     async def _prepare(self, layer: Digest) -> None:

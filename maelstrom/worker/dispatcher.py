@@ -6,7 +6,7 @@ Rules of this file:
 2. A layer is prepared once, however many jobs wait for it. One that cannot be prepared fails the
    jobs that wait, and is tried anew for the next.
 3. What a job uses is kept; of the layers that no job uses, the LAYERS_IDLE_MAX used last are kept.
-4. A job that was recalled is given back if it has not begun. A job that was killed ends in any case.
+4. A job that was recalled is given back if it has not begun. One that was killed always ends.
 5. Each assignment is answered exactly once, by Report or Return.
 """
 
@@ -81,7 +81,7 @@ Event: TypeAlias = JobAssigned | JobRecalled | JobKilled | LayerPrepared | Layer
 
 
 class PrepareLayer(msgspec.Struct, frozen=True):
-    """Pin a layer, fetch what it is made of and lay it out; LayerPrepared or LayerFailed follows."""
+    """Pin, fetch and lay out a layer; LayerPrepared or LayerFailed follows."""
 
     layer: Digest
 

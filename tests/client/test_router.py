@@ -1,0 +1,82 @@
+"""Who is told what, once."""
+
+import pytest
+
+from maelstrom.client.router import (
+    Connected,
+    Ended,
+    Failed,
+    Progressed,
+    Router,
+    SendCancel,
+    SendContents,
+    SendJob,
+    Submitted,
+    TakenBack,
+    TellOutcome,
+    TellStatus,
+    Wanted,
+)
+from maelstrom.model.digest import Digest
+from maelstrom.model.outcome import Cancelled, Effects, Exited, InfrastructureFault
+from tests.support.script import Core, Script, play, play_interrupted
+
+DONE = Exited(0, Effects())
+X = Digest.of(b"X")
+GONE = InfrastructureFault("gone")
+
+SCRIPTS: dict[str, Script] = {
+    "jobs wait for the connection and leave in order": [
+        (Submitted(1), []),
+        (Submitted(2), []),
+        (Connected(), [SendJob(1), SendJob(2)]),
+        (Submitted(3), [SendJob(3)]),
+        (Ended(2, DONE), [TellOutcome(2, DONE)]),
+        (Ended(2, DONE), []),
+    ],
+    "a job that was taken back before it left never leaves": [
+        (Submitted(1), []),
+        (TakenBack(1), [TellOutcome(1, Cancelled())]),
+        (Connected(), []),
+        (TakenBack(1), []),
+    ],
+    "a job that left is taken back from the broker": [
+        (Connected(), []),
+        (Submitted(1), [SendJob(1)]),
+        (TakenBack(1, even_running=False), [SendCancel(1, even_running=False)]),
+        (Ended(1, Cancelled()), [TellOutcome(1, Cancelled())]),
+    ],
+    "progress is told of jobs that have not ended": [
+        (Connected(), []),
+        (Submitted(1), [SendJob(1)]),
+        (Progressed(1, "host"), [TellStatus(1, "host")]),
+        (Ended(1, DONE), [TellOutcome(1, DONE)]),
+        (Progressed(1, "host"), []),
+    ],
+    "after a failure every job hears of it": [
+        (Submitted(1), []),
+        (Failed("gone"), [TellOutcome(1, GONE)]),
+        (Submitted(2), [TellOutcome(2, GONE)]),
+        (Failed("gone twice"), []),
+        (Submitted(3), [TellOutcome(3, GONE)]),
+        (Wanted((X,)), []),
+    ],
+    "wanted contents are sent": [
+        (Connected(), []),
+        (Wanted((X,)), [SendContents((X,))]),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script(name: str) -> None:
+    play(Router(), SCRIPTS[name])
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_interrupted(name: str) -> None:
+    def interrupt(core: Core) -> list[object]:
+        return [Submitted(99), TakenBack(99), Ended(99, DONE), Failed("gone")]
+
+    script = [line for line in SCRIPTS[name] if not isinstance(line[0], Connected)]
+    play_interrupted(Router, script, interrupt)
