@@ -158,7 +158,9 @@ class _Search:
 
     def _find(self, name: str, at: _Loaded) -> str | None:
         if "/" in name:
-            path = posixpath.normpath(_expand(name, at.elf))
+            # A library without a name of its own is called by the path it was linked by, which the
+            # loader takes from its working directory: the root of the project, there as here.
+            path = os.path.abspath(_expand(name, at.elf))
             return path if self._fits(path, at.elf) else None
         runpath = _directories(at.elf.runpath, at.elf)
         before = () if runpath else at.rpath
