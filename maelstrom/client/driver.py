@@ -187,9 +187,8 @@ class Driver:
             priority=job.priority,
             estimate_s=job.estimate_s,
             on_outcome=lambda outcome: self._on_outcome(number, outcome),
-            on_status=lambda status: (
-                events.put(JobStarted(number)) if status == "running" else None
-            ),
+            # Empty while the job waits, then where it runs.
+            on_status=lambda status: events.put(JobStarted(number)) if status else None,
         )
 
     def _on_outcome(self, number: int, outcome: Outcome) -> None:

@@ -124,7 +124,9 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
     mode = "container" if settings.is_contained else "plain"
     stamp = env.fs.File(f"#{STATE_DIRECTORY}/passed/{label}.{mode}")
     TESTS.declare_test(stamp, test)
-    sources = dict.fromkeys([*(n for n in programs if n not in python), *test.data, *stdin, *layers])
+    sources = dict.fromkeys(
+        [*(n for n in programs if n not in python), *test.data, *stdin, *layers]
+    )
     _build(env, "_MaelstromStamp", stamp, list(sources), _signature(test))
     env.Alias("test", stamp)
     env.Alias(f"test-{label}", stamp)

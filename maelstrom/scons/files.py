@@ -93,7 +93,7 @@ def _inside(
     complain: Complaint, keyword: str, directory: Any, ignore: tuple[str, ...]
 ) -> Iterator[Any]:
     root = real(directory).get_abspath()
-    if not os.path.isdir(root) and not directory.entries:
+    if not os.path.isdir(root) and not directory.entries.keys() - {".", ".."}:
         raise complain(f"{keyword}: the directory {str(directory)!r} does not exist")
     patterns = (*IGNORED, *ignore)
     names = []

@@ -128,9 +128,7 @@ def test_silence_leaves_the_failures(project: Project) -> None:
 
 
 def test_data_is_watched_and_modes_too(project: Project) -> None:
-    project.write(
-        t_dot_sh="#!/bin/sh\nexec ls d/x d/sub/y >/dev/null\n", d__x="1", d__sub__y="2"
-    )
+    project.write(t_dot_sh="#!/bin/sh\nexec ls d/x d/sub/y >/dev/null\n", d__x="1", d__sub__y="2")
     (project.root / "t.sh").chmod(0o755)
     project.sconstruct("env.MaelstromTest('t', 't.sh', data=['d'], ignore=['*.log'])\n")
     assert project.scons("test").has("1 passed")
