@@ -100,7 +100,8 @@ class Queue:
         heaps = self._shares[client].heaps
         for shape in list(heaps):
             heap = heaps[shape]
-            while heap and self._where.get(heap[0][1], (None,))[0] != heap[0][0]:
+            # A place may be stale: the job left the queue, or came back with another shape.
+            while heap and self._where.get(heap[0][1]) != (heap[0][0], shape):
                 heapq.heappop(heap)
             if heap:
                 heads.append((*heap[0], shape))

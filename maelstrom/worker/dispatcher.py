@@ -279,7 +279,9 @@ class Dispatcher:
         running = [job for job in self._jobs.values() if job.is_running]
         assert self._free == self._slots - sum(job.slots for job in running), "slots are counted"
         assert self._free >= 0, "no slot is given twice"
-        waiting = [name for name, attempt in self._ready if name in self._jobs]
+        # What was taken back leaves its place behind, under its old attempt.
+        current = {(name, job.attempt) for name, job in self._jobs.items()}
+        waiting = [place for place in self._ready if place in current]
         assert len(waiting) == len(set(waiting)), "a job is ready once"
         for name, job in self._jobs.items():
             assert not (job.is_running and job.lacking), "what runs lacks nothing"
