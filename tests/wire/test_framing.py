@@ -1,0 +1,88 @@
+"""Streams of bytes, cut anywhere, give the same frames; what cannot be a frame is refused early."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maelstrom.errors import ProtocolError
+from maelstrom.wire import messages
+from maelstrom.wire.connection import Codec, encode
+from maelstrom.wire.framing import Chunk, Framer, frame
+
+BODIES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
+
+
+def feed(framer: Framer, stream: bytes, cuts: list[int]) -> list[bytes]:
+    places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    found = []
+    for start, end in zip(places, places[1:], strict=False):
+        if start < end:
+            found += list(framer.feed(stream[start:end]))
+    return found
+
+
+@given(BODIES, st.lists(st.integers(0, 3000), max_size=12))
+def test_frames_come_out_as_they_went_in(bodies: list[bytes], cuts: list[int]) -> None:
+    framer = Framer(1000)
+    assert feed(framer, b"".join(map(frame, bodies)), cuts) == bodies
+    assert framer.is_between
+
+
+@given(st.binary(max_size=600), st.lists(st.integers(0, 3000), max_size=12))
+def test_raw_content_comes_out_as_it_went_in(content: bytes, cuts: list[int]) -> None:
+    framer = Framer(1000)
+    stream = frame(b"head") + content + frame(b"tail")
+    found: list[bytes] = []
+    raw = b""
+    places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    for start, end in zip(places, places[1:], strict=False):
+        for item in framer.feed(stream[start:end]):
+            if isinstance(item, Chunk):
+                raw += item
+                continue
+            found.append(item)
+            if item == b"head":
+                framer.expect_raw(len(content))
+    assert (found, raw) == ([b"head", b"tail"], content)
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\0", b"\0\0\x03\xe9", b"GET ", b"\xff\xff\xff\xff"])
+def test_a_frame_that_cannot_be_is_refused_at_its_length(head: bytes) -> None:
+    with pytest.raises(ProtocolError, match="this end accepts 1 to 1000"):
+        list(Framer(1000).feed(head))
+
+
+CODECS = {
+    "client": Codec(messages.ClientToBroker),
+    "worker": Codec(messages.WorkerToBroker),
+    "to a client": Codec(messages.BrokerToClient),
+    "to a worker": Codec(messages.BrokerToWorker),
+    "to blobs": Codec(messages.ToBlobs),
+    "from blobs": Codec(messages.FromBlobs),
+}
+
+
+@pytest.mark.parametrize("name", CODECS)
+@given(body=st.binary(max_size=200))
+def test_garbage_is_a_protocol_error(name: str, body: bytes) -> None:
+    try:
+        CODECS[name].read(body)
+    except ProtocolError:
+        return
+    # What can be read, by chance, is a message.
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 60), st.integers(0, 255))
+def test_a_damaged_message_is_a_protocol_error_or_a_message(at: int, value: int) -> None:
+    body = bytearray(encode(messages.Submit(1, b"spec", (), priority=3)))
+    body[at % len(body)] = value
+    try:
+        CODECS["client"].read(bytes(body))
+    except ProtocolError as error:
+        assert "cannot be read" in error.message
+
+
+def test_deep_nesting_is_a_protocol_error() -> None:
+    with pytest.raises(ProtocolError):
+        CODECS["client"].read(b"\x91" * 100_000)
