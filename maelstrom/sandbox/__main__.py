@@ -1,7 +1,7 @@
 """Check this host, or run one program in a container, without broker and worker.
 
-    python -m maelstrom.sandbox --check
-    python -m maelstrom.sandbox --layer DIRECTORY ... [options] -- PROGRAM ARGUMENT ...
+python -m maelstrom.sandbox --check
+python -m maelstrom.sandbox --layer DIRECTORY ... [options] -- PROGRAM ARGUMENT ...
 """
 
 import argparse
@@ -153,8 +153,9 @@ def _show(outcome: Outcome) -> int:
         case LimitExceeded(limit=limit):
             print(f"maelstrom: ended because it used too much {limit}", file=sys.stderr)
             return EXIT_CANNOT_RUN
-        case ExecutionError(message=message, hint=hint) | InfrastructureFault(
-            message=message, hint=hint
+        case (
+            ExecutionError(message=message, hint=hint)
+            | InfrastructureFault(message=message, hint=hint)
         ):
             print(f"maelstrom: {message}" + (f"\nhint: {hint}" if hint else ""), file=sys.stderr)
             return EXIT_CANNOT_RUN

@@ -74,7 +74,9 @@ def check() -> list[Finding]:
         )
     if not findings:
         findings.append(
-            Finding("Python of its own", False, True, "cannot run the probe", "see its errors above")
+            Finding(
+                "Python of its own", False, True, "cannot run the probe", "see its errors above"
+            )
         )
     return findings
 

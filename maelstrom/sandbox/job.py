@@ -4,6 +4,7 @@ The slot is process 1 of the job's PID namespace, so whatever a job leaves behin
 child, and one `kill(-1)` reaches it all, even while it forks.
 """
 
+import contextlib
 import os
 import resource
 import select
@@ -110,6 +111,11 @@ def spawn(step: Spawn, files: StageFiles, null: int) -> Process:
         # So every job finds itself with the same PID.
         os.pwrite(files.last_pid, b"1", 0)
     os.pwrite(files.oom_score, _OOM_SCORE_JOB, 0)
+    few = step.open_files_max if step.open_files_max < SLOT_FILES_MIN else 0
+    own_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if few:
+        # Fewer than the slot itself needs, so only while the program starts.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, own_limits[1]))
     started_s = time.monotonic()
     try:
         pid = os.posix_spawn(
@@ -128,14 +134,17 @@ def spawn(step: Spawn, files: StageFiles, null: int) -> Process:
     except OSError as error:
         os.close(stdout)
         os.close(stderr)
-        raise StartError(explain_start(path, error.errno), error.errno) from error
+        number = error.errno or 0
+        raise StartError(explain_start(path, number), number) from error
     finally:
         os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
+        if few:
+            resource.setrlimit(resource.RLIMIT_NOFILE, own_limits)
         for descriptor in (stdout_end, stderr_end, *((stdin,) if stdin != null else ())):
             os.close(descriptor)
-    if step.open_files_max < SLOT_FILES_MIN:
-        limits = (step.open_files_max, step.open_files_max)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    if few:
+        # For good: it could have raised a soft limit.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, few))
     return Process(pid, os.pidfd_open(pid), stdout, stderr, started_s)
 
 
@@ -270,7 +279,5 @@ def _drain(descriptor: int, capture: Capture) -> None:
 
 def kill_all(number: int) -> None:
     """Send a signal to every process of the namespace but the slot."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(-1, number)
-    except ProcessLookupError:
-        pass  # None is left.

@@ -82,7 +82,7 @@ class SlotConnection(asyncio.Protocol):
                 self.is_open = False
         self._deliver()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         """Tell who waits that nothing will come."""
         self.is_open = False
         self._deliver()

@@ -49,7 +49,7 @@ from maelstrom.sandbox.steps import (
 )
 
 DEFAULT_SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-# Each layer costs a mount some 7 us and a first look-up 2 us; one that joins them costs 100 us once.
+# Each layer costs a mount some 7 us, and a first look-up 2 us; joining them costs 100 us once.
 STACK_LAYERS_MIN = 8
 OUTPUT_BYTES_DEFAULT = 1 << 20
 

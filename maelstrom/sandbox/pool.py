@@ -16,9 +16,16 @@ from collections.abc import Sequence
 from maelstrom.errors import SpecError
 from maelstrom.model.outcome import Cancelled, ExecutionError, InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec
-from maelstrom.sandbox.check import explain_unavailable
 from maelstrom.sandbox.channel import RETIRED, Message
-from maelstrom.sandbox.launch import ServiceUser, SlotConnection, Unavailable, Zygote, linux_version, service_user
+from maelstrom.sandbox.check import explain_unavailable
+from maelstrom.sandbox.launch import (
+    ServiceUser,
+    SlotConnection,
+    Unavailable,
+    Zygote,
+    linux_version,
+    service_user,
+)
 from maelstrom.sandbox.plan import Defaults, Plan, plan
 from maelstrom.sandbox.results import outcome_of
 from maelstrom.sandbox.steps import SlotKind, pack

@@ -74,20 +74,18 @@ def _user_namespace(number: int, facts: Facts) -> str:
 def _forbidden(doing: str, facts: Facts) -> str:
     if facts.apparmor_restricts == 1 and not facts.container:
         return (
-            "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns=1); "
+            "AppArmor restricts them (kernel.apparmor_restrict_unprivileged_userns=1); "
             "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, and a file in "
-            f"/etc/sysctl.d to keep it, or give `{facts.program}` an AppArmor profile with `userns,`"
+            f"/etc/sysctl.d to keep it, or give `{facts.program}` an AppArmor profile with "
+            "`userns,`"
         )
     if doing == "mount proc":
-        return (
-            "parts of the host's /proc are covered, so the kernel lets nobody mount another one"
-            + (
-                f": start the container with {facts.container} run "
-                "--security-opt systempaths=unconfined"
-                if facts.container in ("docker", "podman")
-                else "; in a systemd unit switch off ProtectKernelTunables=, ProtectKernelLogs= and "
-                "ProcSubset=, or mount a second proc somewhere (a mount unit with Type=proc)"
-            )
+        return "parts of the host's /proc are covered, so the kernel lets nobody mount another" + (
+            f": start the container with {facts.container} run "
+            "--security-opt systempaths=unconfined"
+            if facts.container in ("docker", "podman")
+            else "; in a systemd unit switch off ProtectKernelTunables=, ProtectKernelLogs= and "
+            "ProcSubset=, or mount a second proc somewhere (a mount unit with Type=proc)"
         )
     if facts.container:
         return "the container we are in forbids it" + _in_container(facts)

@@ -22,7 +22,7 @@ def outcome_of(plan: Plan, reply: Message) -> Outcome:
     """Return how the job of a plan ended, from the slot's reply."""
     match reply:
         case ("ended", str(why), int(status), *rest):
-            return _ended(why, status, _effects(*rest))
+            return _ended(why, status, _effects(*rest))  # type: ignore[arg-type]  # As the slot sends them.
         case ("failed", int(number), int(error), str(words), str(hint)):
             return explain(plan.steps[number], error, words, hint)
         case ("fault", str(words)):

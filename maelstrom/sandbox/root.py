@@ -32,9 +32,7 @@ class Root:
         self.namespace = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
         assert self.upper is not None
         is_empty = not self.has_made_directories
-        self._traces = [
-            Trace(self.upper.root, is_empty=is_empty, has_fine_times=has_fine_times)
-        ]
+        self._traces = [Trace(self.upper.root, is_empty=is_empty, has_fine_times=has_fine_times)]
         self._scratch_traces = [
             Trace(directory, is_empty=True, has_fine_times=has_fine_times)
             for directory in (self.upper.tmp, self.upper.shm, *self.scratch)
@@ -120,6 +118,8 @@ class RootBuilder:
                 _attach(root, _new_file_system(b"mqueue", is_read_only=False), mount_point)
             case steps.MountPseudoTerminals(mount_point=mount_point):
                 _attach(root, _new_pseudo_terminals(), mount_point)
+            case _:
+                raise AssertionError(step)
 
     def _mount_tmp(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountTmp)
@@ -222,8 +222,6 @@ def _new_pseudo_terminals() -> int:
         mount.set_flag(file_system, b"newinstance")
         mount.set_string(file_system, b"ptmxmode", b"0666")
         mount.set_string(file_system, b"mode", b"0620")
-        return mount.create(
-            file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_EXECUTE
-        )
+        return mount.create(file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_EXECUTE)
     finally:
         os.close(file_system)

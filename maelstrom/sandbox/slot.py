@@ -187,9 +187,7 @@ def _describe(error: OSError) -> str:
     return f"{words}: `{error.filename}`" if is_path else words
 
 
-def serve(
-    kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Disposal
-) -> None:
+def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Disposal) -> None:
     """Make the slot, tell that it is ready, and run jobs until the worker goes or it is worn."""
     try:
         files = make_home(kind, host)

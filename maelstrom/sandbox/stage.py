@@ -5,6 +5,7 @@ it has, the cheaper is each job's copy of them. A failure is told as a sentence 
 "cannot ...", for the self-test to explain.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -59,15 +60,15 @@ def leave_host(kind: SlotKind) -> None:
     try:
         namespace.map_identity(kind.user, kind.group, user, group)
     except OSError as error:
-        raise StageError(f"map an identity into the user namespace ({error.filename})", error) \
-            from error
+        raise StageError(
+            f"map an identity into the user namespace ({error.filename})", error
+        ) from error
     _do("make mount, PID, IPC and UTS namespaces", namespace.unshare, kinds)
     if not kind.has_host_network:
         _do("make a network namespace", namespace.unshare, namespace.NEW_NETWORK)
-    try:
+    # It only hides the name of our own control group.
+    with contextlib.suppress(OSError):
         namespace.unshare(namespace.NEW_CGROUP)
-    except OSError:
-        pass  # Only hides the name of our own control group.
 
 
 def make_home(kind: SlotKind, host: Host) -> StageFiles:
@@ -101,10 +102,9 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     _do("change the root", mount.pivot_root)
     files = StageFiles()
     files.oom_score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-    try:
+    # In a kernel without checkpoint and restore jobs have other PIDs than 2.
+    with contextlib.suppress(OSError):
         files.last_pid = os.open("/proc/sys/kernel/ns_last_pid", os.O_WRONLY)
-    except OSError:
-        pass  # A kernel without checkpoint and restore: jobs then have other PIDs than 2.
     _do("mask parts of /proc", _mask_proc)
     return files
 
@@ -129,9 +129,7 @@ def new_tmpfs(size_bytes: int, mode: int) -> int:
         # A file costs the kernel about a kilobyte that `size` does not count.
         mount.set_string(file_system, b"nr_inodes", b"%d" % (1024 + size_bytes // 2048))
         mount.set_string(file_system, b"mode", b"%o" % mode)
-        return mount.create(
-            file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES
-        )
+        return mount.create(file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES)
     finally:
         os.close(file_system)
 

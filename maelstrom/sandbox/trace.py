@@ -48,9 +48,7 @@ class Trace:
             else:
                 status = os.fstat(self._directory)
             attributes = () if self._has_fine_times else self._attributes(path)
-            found.append(
-                (path, status.st_mode, status.st_ctime_ns, attributes, status.st_mtime_ns)
-            )
+            found.append((path, status.st_mode, status.st_ctime_ns, attributes, status.st_mtime_ns))
         return tuple(found)
 
     def _attributes(self, path: str) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ it. Each of them dies with the one before it, and a slot also ends when its work
 connection: whoever is killed, nothing stays behind.
 """
 
+import contextlib
 import gc
 import marshal
 import os
@@ -115,10 +116,9 @@ class _Zygote:
             self._bury(outer)
         if self._host.uppers:
             # The worker may have been killed: then nobody else cleans up.
-            try:
+            # Where the directory above is closed to us, its content is gone at least.
+            with contextlib.suppress(OSError):
                 remove_tree(self._host.uppers)
-            except OSError:
-                pass  # The directory above is closed to us: its content is gone.
 
 
 def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> None:

@@ -21,6 +21,7 @@ from maelstrom.sandbox.pool import SlotPool, service_user
 
 ROUNDS = 15
 JOBS = 30
+SETTLE_S = 0.1
 NULL = ((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))  # fmt: skip
 
@@ -72,8 +73,7 @@ async def _measure(layers: Path, program: Path) -> dict[str, float]:
         await in_slot(JobSpec(program="/true"))
 
     async def bare(_number: int) -> None:
-        pid = os.posix_spawn(program, [program], {}, file_actions=NULL)
-        os.waitpid(pid, 0)
+        _spawn_and_wait([str(program)])
 
     ways: dict[str, Way] = {
         "bare posix_spawn and wait": bare,
@@ -89,6 +89,11 @@ async def _measure(layers: Path, program: Path) -> dict[str, float]:
         await pool.close()
 
 
+def _spawn_and_wait(command: list[str]) -> None:
+    pid = os.posix_spawn(command[0], command, {}, file_actions=NULL)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
 def _bwrap(path: str, root: Path) -> Way:
     """Run it with the same namespaces and mounts."""
     command = [
@@ -100,8 +105,7 @@ def _bwrap(path: str, root: Path) -> Way:
     ]
 
     async def run_bwrap(_number: int) -> None:
-        pid = os.posix_spawn(path, command, {}, file_actions=NULL)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        _spawn_and_wait(command)
 
     return run_bwrap
 
@@ -110,6 +114,8 @@ async def _rounds(ways: dict[str, Way]) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for round_number in range(ROUNDS + 1):
         for name, way in ways.items():
+            # The kernel still cleans up after the last way, most of all after network namespaces.
+            await asyncio.sleep(SETTLE_S)
             began = time.perf_counter()
             for number in range(JOBS):
                 await way(number)

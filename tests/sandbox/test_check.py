@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sandbox.conftest import Sandbox
 
 from maelstrom.sandbox.check import check
+from tests.sandbox.conftest import Sandbox
 
 PRELUDE = """
 import os, sys
@@ -63,9 +63,7 @@ HOSTS = {
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("way", [CHECK, START], ids=["check", "start"])
-def test_what_is_forbidden_is_named_with_its_remedy(
-    sandbox: Sandbox, host: str, way: str
-) -> None:
+def test_what_is_forbidden_is_named_with_its_remedy(sandbox: Sandbox, host: str, way: str) -> None:
     forbid, wanted = HOSTS[host]
     found = _run(forbid + way)
     assert found.returncode == 4, found

@@ -1,10 +1,10 @@
 """A job that cannot start says why, names the thing, and tells whose fault it is."""
 
 import pytest
-from tests.sandbox.conftest import Sandbox, text
 
 from maelstrom.model.outcome import ExecutionError, InfrastructureFault
 from maelstrom.model.spec import Bind, Tmp
+from tests.sandbox.conftest import Sandbox, text
 
 PROGRAMS = {
     "/nowhere/at/all": "program `/nowhere/at/all` is not in the container",
@@ -49,13 +49,17 @@ def test_a_script_runs_by_its_name(sandbox: Sandbox) -> None:
 MOUNTS = {
     "a directory over a file": (
         Tmp("/plain"),
-        "cannot mount a file system in memory on `/plain`: "
-        "a directory is wanted and it is a file: `/plain`",
+        (
+            "cannot mount a file system in memory on `/plain`: "
+            "a directory is wanted and it is a file: `/plain`"
+        ),
     ),
     "a file over a directory": (
         Bind("/directory", "/etc/passwd"),
-        "cannot bind `/etc/passwd` of the host to `/directory`: "
-        "a file is wanted and it is a directory: `/directory`",
+        (
+            "cannot bind `/etc/passwd` of the host to `/directory`: "
+            "a file is wanted and it is a directory: `/directory`"
+        ),
     ),
     "below a file": (
         Tmp("/plain/x"),

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.sandbox.conftest import Sandbox, text
 
 from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
 from maelstrom.sandbox.overlay import Overlays
 from maelstrom.sandbox.removal import remove_tree
 from maelstrom.sandbox.steps import Host
+from tests.sandbox.conftest import Sandbox, text
 
 # Debian 12's, one that writes to memory but has no list of layers, one whose times are coarse.
 KERNELS = [(6, 1), (6, 7), (6, 9)]

@@ -106,12 +106,17 @@ NETWORKS: dict[Network, list[Step]] = {
 
 @pytest.mark.parametrize("network", Network)
 def test_a_network_is_switched(network: Network) -> None:
-    assert list(plan(JobSpec(program="x", network=network), (), DEFAULTS).before) == NETWORKS[network]
+    assert (
+        list(plan(JobSpec(program="x", network=network), (), DEFAULTS).before) == NETWORKS[network]
+    )
 
 
 KINDS: dict[str, tuple[JobSpec, SlotKind]] = {
     "the usual": (JobSpec(program="x"), SlotKind(1000, 1000, False, False, 4096, 4096)),
-    "another user": (JobSpec(program="x", user=0, group=5), SlotKind(0, 5, False, False, 4096, 4096)),
+    "another user": (
+        JobSpec(program="x", user=0, group=5),
+        SlotKind(0, 5, False, False, 4096, 4096),
+    ),
     "the host's network": (
         JobSpec(program="x", network=Network.LOCAL),
         SlotKind(1000, 1000, True, False, 4096, 4096),
@@ -185,7 +190,9 @@ def test_limits_are_the_specs_or_the_workers(limits: Limits, watch: Watch) -> No
         ((MessageQueue(),), False),
     ],
 )
-def test_a_root_with_state_of_one_job_is_used_once(mounts: tuple[Tmp, ...], is_reusable: bool) -> None:
+def test_a_root_with_state_of_one_job_is_used_once(
+    mounts: tuple[Tmp, ...], is_reusable: bool
+) -> None:
     made = plan(JobSpec(program="x", mounts=mounts), (), DEFAULTS)
     assert made.is_root_reusable is is_reusable
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.sandbox.conftest import Sandbox
 
 from maelstrom.model.outcome import Cancelled, Exited, InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.pool import SlotPool, default_limits
+from tests.sandbox.conftest import Sandbox
 
 SLEEP = JobSpec(program="/t", arguments=("sleep", "100"))
 

@@ -65,7 +65,12 @@ CASES: dict[str, tuple[str, int, Facts, str]] = {
     "systemd's covered /proc": (PROC, errno.EPERM, Facts(), "ProtectKernelTunables="),
     "systemd's filter": (USER, errno.EPERM, Facts(has_filter=True), "RestrictNamespaces=no"),
     "some other security module": (USER, errno.EACCES, Facts(), "dmesg"),
-    "an old kernel": ("mount a tmpfs", errno.ENOSYS, Facts(linux=(4, 19)), "Linux 5.12 is the oldest"),
+    "an old kernel": (
+        "mount a tmpfs",
+        errno.ENOSYS,
+        Facts(linux=(4, 19)),
+        "Linux 5.12 is the oldest",
+    ),
     "a filter that hides new calls": (
         "mount a tmpfs",
         errno.ENOSYS,
