@@ -1,0 +1,293 @@
+"""A real broker among hostile peers: each is turned away, and the others are served."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maelstrom.errors import MaelstromError
+from maelstrom.model.digest import Digest
+from maelstrom.model.ids import ClientId, JobId
+from maelstrom.model.manifest import File, Manifest
+from maelstrom.model.outcome import InfrastructureFault
+from maelstrom.wire import connection as connections
+from maelstrom.wire import messages
+from maelstrom.wire.address import connect, parse
+from maelstrom.wire.connection import Codec, Connection, encode
+from maelstrom.wire.framing import Framer, frame
+from maelstrom.wire.greeting import Hello, Role, encode_hello, hello
+from tests.support.cluster import Crew
+
+ANY = Codec(messages.BrokerToClient)
+BLOBS = Codec(messages.FromBlobs)
+
+
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    crew = Crew(tmp_path_factory.mktemp("crew"))
+    crew.start("tcp", workers=0)
+    yield crew
+    crew.close()
+
+
+class Peer:
+    """The other end of a broker, by hand."""
+
+    def __init__(self, crew: Crew, *first: bytes) -> None:
+        self.sock = connect(parse(crew.address))
+        self.sock.settimeout(5)
+        self.framer = Framer(1 << 26)
+        self.bodies: list[bytes] = []
+        self.sock.sendall(b"".join(first))
+
+    def body(self) -> bytes:
+        while not self.bodies:
+            received = self.sock.recv(1 << 16)
+            if not received:
+                raise EOFError
+            self.bodies += self.framer.feed(received)
+        return self.bodies.pop(0)
+
+    def read_on(self) -> None:
+        while True:
+            self.body()
+
+    def until(self, kind: type, codec: Codec[object] = ANY) -> object:
+        while True:
+            message = codec.read(self.body())
+            if isinstance(message, kind):
+                return message
+
+    def goodbye(self) -> messages.Goodbye:
+        found = self.until(messages.Goodbye)
+        assert isinstance(found, messages.Goodbye)
+        with pytest.raises(EOFError):
+            self.body()
+        return found
+
+    def send(self, *sent: messages.Message) -> None:
+        self.sock.sendall(b"".join(frame(encode(message)) for message in sent))
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def greeting(role: Role, token: str = "") -> bytes:
+    return frame(encode_hello(hello(role, "test", token)))
+
+
+def client(crew: Crew) -> tuple[Peer, str]:
+    peer = Peer(crew, greeting(Role.CLIENT))
+    peer.body()
+    welcome = peer.until(messages.Welcome)
+    assert isinstance(welcome, messages.Welcome)
+    return peer, welcome.token
+
+
+def is_serving(crew: Crew) -> bool:
+    peer, token = client(crew)
+    peer.close()
+    return bool(token)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\xff" * 100,
+        b"\0\0\0\0",
+        frame(b"\x91" * 4000),
+        frame(encode_hello(Hello(7, 9, Role.CLIENT, "99.0"))),
+        greeting(Role.BROKER),
+        greeting(Role.BLOBS, "no such token"),
+    ],
+    ids=["http", "noise", "empty", "nested", "future", "broker", "token"],
+)
+def test_a_stranger_is_let_go_and_the_others_are_served(crew: Crew, first: bytes) -> None:
+    peer = Peer(crew, first)
+    with pytest.raises((EOFError, ConnectionResetError)):
+        peer.read_on()
+    peer.close()
+    assert is_serving(crew)
+
+
+SUBMIT = messages.Submit(1, b"spec", ())
+JOB = JobId(ClientId(1), 1)
+BREACHES = {
+    "garbage": (Role.CLIENT, frame(b"\xc1\xc1"), "cannot be read"),
+    "a worker's message": (Role.CLIENT, frame(encode(messages.Join("x", 1))), "cannot be read"),
+    "a frame too large": (Role.CLIENT, b"\x7f\xff\xff\xff", "this end accepts"),
+    "one job twice": (Role.CLIENT, frame(encode(SUBMIT)) * 2, "submitted twice"),
+    "files of another machine": (
+        Role.CLIENT,
+        frame(encode(messages.Offer(((Digest.of(b""), b"/etc/shadow"),)))),
+        "another machine",
+    ),
+    "a digest that is none": (
+        Role.CLIENT,
+        frame(encode(messages.Want((Digest.of(b""),))).replace(b"e3b0", b"../x")),
+        "cannot be read",
+    ),
+    "no slots": (Role.WORKER, frame(encode(messages.Join("x", 0))), "without slots"),
+    "a report before joining": (
+        Role.WORKER,
+        frame(encode(messages.Report(JOB, 1, b"", is_fault=False))),
+        "before it joined",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_is_answered_with_its_reason(crew: Crew, name: str) -> None:
+    role, sent, reason = BREACHES[name]
+    peer = Peer(crew, greeting(role))
+    peer.body()
+    peer.sock.sendall(sent)
+    assert reason in peer.goodbye().message
+    peer.close()
+    assert is_serving(crew)
+
+
+def test_a_worker_that_reports_what_it_was_not_given_changes_nothing(crew: Crew) -> None:
+    peer = Peer(crew, greeting(Role.WORKER))
+    peer.body()
+    peer.send(
+        messages.Join("x", 1),
+        messages.Report(JobId(ClientId(999), 1), 1, b"junk", is_fault=False),
+        messages.Return(JobId(ClientId(999), 1), 1),
+        messages.Started(JobId(ClientId(999), 1), 1),
+        messages.Ping(),
+    )
+    assert is_serving(crew)
+    peer.close()
+
+
+def test_wrong_content_is_refused_and_fails_only_its_own_jobs(crew: Crew) -> None:
+    manifest = Manifest([("x", File(Digest.of(b"right")))])
+    peer, token = client(crew)
+    peer.send(messages.Submit(1, b"spec", (manifest.digest,)))
+    assert peer.until(messages.Want) == messages.Want((manifest.digest,))
+    blobs = Peer(crew, greeting(Role.BLOBS, token))
+    blobs.body()
+    blobs.send(messages.Put(manifest.digest))
+    blobs.sock.sendall(manifest.encoded)
+    assert blobs.until(messages.Stored, BLOBS)
+    assert peer.until(messages.Want) == messages.Want((Digest.of(b"right"),))
+    blobs.send(messages.Put(Digest.of(b"right")))
+    blobs.sock.sendall(b"wrong")
+    assert isinstance(blobs.until(messages.Refused, BLOBS), messages.Refused)
+    ended = peer.until(messages.Ended)
+    assert isinstance(ended, messages.Ended)
+    assert InfrastructureFault.__struct_config__.tag.encode() in ended.outcome  # type: ignore[union-attr]  # It has one.
+    blobs.close()
+    peer.close()
+
+
+def test_a_blob_that_nobody_asked_for_is_refused(crew: Crew) -> None:
+    peer, token = client(crew)
+    blobs = Peer(crew, greeting(Role.BLOBS, token))
+    blobs.body()
+    blobs.send(messages.Put(Digest.of(b"gift")))
+    found = blobs.until(messages.Goodbye, BLOBS)
+    assert "without being asked" in str(found)
+    blobs.close()
+    peer.close()
+
+
+def test_a_blob_that_breaks_off_may_be_sent_again(crew: Crew) -> None:
+    content = Manifest([]).encoded
+    peer, token = client(crew)
+    peer.send(messages.Submit(1, b"spec", (Digest.of(content),)))
+    assert peer.until(messages.Want)
+    for part in (content[:2], content):
+        blobs = Peer(crew, greeting(Role.BLOBS, token))
+        blobs.body()
+        blobs.send(messages.Put(Digest.of(content)))
+        blobs.sock.sendall(part)
+        if part == content:
+            assert blobs.until(messages.Stored, BLOBS)
+        blobs.close()
+    peer.close()
+
+
+class Listener:
+    """Who owns a connection and waits for its end."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[MaelstromError | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def greeted(self, theirs: Hello) -> None:
+        """Fine."""
+
+    def received(self, message: object) -> None:
+        """Fine."""
+
+    def received_raw(self, chunk: bytes) -> None:
+        """Fine."""
+
+    def lost(self, error: MaelstromError | None) -> None:
+        self.ended.set_result(error)
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [(b"", "did not say hello within"), (greeting(Role.CLIENT), "was silent for")],
+)
+async def test_a_half_open_connection_is_noticed(
+    first: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "GREETING_S_MAX", 0.1)
+    monkeypatch.setattr(connections, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(connections, "SILENCE_S_MAX", 0.2)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        theirs.sendall(first)
+        listener = Listener()
+        connection = Connection(
+            hello(Role.BROKER, "test"),
+            owner=listener,
+            codec=Codec(messages.ClientToBroker),
+            expects=(Role.CLIENT,),
+        )
+        await asyncio.get_running_loop().create_connection(lambda: connection, sock=ours)
+        error = await asyncio.wait_for(listener.ended, 5)
+    assert error is not None
+    assert reason in error.message
+
+
+async def test_a_peer_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "OUTGOING_BYTES_MAX", 1 << 20)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        theirs.sendall(greeting(Role.CLIENT))
+        listener = Listener()
+        connection = Connection(
+            hello(Role.BROKER, "test"),
+            owner=listener,
+            codec=Codec(messages.ClientToBroker),
+            expects=(Role.CLIENT,),
+        )
+        await asyncio.get_running_loop().create_connection(lambda: connection, sock=ours)
+        for _ in range(100):
+            connection.send_raw(b"x" * (1 << 17))
+            await asyncio.sleep(0)
+        error = await asyncio.wait_for(listener.ended, 5)
+    assert error is not None
+    assert "does not read" in error.message
+
+
+@pytest.mark.parametrize("arguments", [("--listen", "0.0.0.0:1"), ("--listen", "x"), ()])
+def test_a_wrong_command_line_is_explained_without_a_traceback(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    process = Crew(tmp_path)._spawn("broker", *arguments)
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 2
+    assert "--listen" in told
+    assert "Traceback" not in told
