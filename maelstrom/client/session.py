@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -82,6 +83,7 @@ class Session:
         self._children: list[Child] = []
         self._connection: Connection | None = None
         self._uploader: Uploader | None = None
+        self._spare: socket.socket | None = None
         self._thread: threading.Thread | None = None
         # What other threads ask for, and whether the loop knows that something is there.
         self._mutex = threading.Lock()
@@ -90,6 +92,7 @@ class Session:
         self._stop: asyncio.Event | None = None
         self._is_woken = False
         self._is_over = False
+        self._is_closing = False
 
     # For any thread
 
@@ -143,8 +146,6 @@ class Session:
                 child.end(timeout_s)
             self._children = []
 
-    _is_closing = False
-
     def _post(self, event: router.Event) -> None:
         with self._mutex:
             if not self._is_over:
@@ -194,17 +195,21 @@ class Session:
         address = self._address
         if address is None:
             self._children, sock, blobs = start_children(*self._store, self._slots)
+            self._spare = blobs
             for child in self._children:
                 loop.add_reader(child.pidfd, self._child_ended, child)
 
-            async def reach_blobs() -> object:
-                return blobs
+            async def reach_blobs() -> socket.socket:
+                if self._spare is None:
+                    raise InfrastructureError("the connection for contents is lost")
+                spare, self._spare = self._spare, None
+                return spare
 
         else:
             place = address
             sock = await asyncio.to_thread(connect, place)
 
-            async def reach_blobs() -> object:
+            async def reach_blobs() -> socket.socket:
                 return await asyncio.to_thread(connect, place)
 
         self._connection = Connection(
@@ -213,7 +218,7 @@ class Session:
             codec=_FROM_BROKER,
             is_watched=address is not None,
         )
-        self._uploader = Uploader(self._connection, self._source, reach_blobs)  # type: ignore[arg-type]  # A socket, whoever makes it.
+        self._uploader = Uploader(self._connection, self._source, reach_blobs)
         connection = self._connection
         await loop.create_connection(lambda: connection, sock=sock)
 
@@ -225,6 +230,8 @@ class Session:
             await self._uploader.close()
         if self._connection is not None:
             self._connection.close()
+        if self._spare is not None:
+            self._spare.close()
         for child in self._children:
             asyncio.get_running_loop().remove_reader(child.pidfd)
         await asyncio.sleep(0)  # Closed transports say so in the next tick.
