@@ -9,6 +9,9 @@ from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, encode
 from maelstrom.wire.framing import Chunk, Framer, frame
 
+# A checkout may be read-only, so no examples are kept on disk.
+keeping_nothing = settings(database=None)
+
 BODIES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 
 
@@ -21,6 +24,7 @@ def feed(framer: Framer, stream: bytes, cuts: list[int]) -> list[bytes]:
     return found
 
 
+@keeping_nothing
 @given(BODIES, st.lists(st.integers(0, 3000), max_size=12))
 def test_frames_come_out_as_they_went_in(bodies: list[bytes], cuts: list[int]) -> None:
     framer = Framer(1000)
@@ -28,6 +32,7 @@ def test_frames_come_out_as_they_went_in(bodies: list[bytes], cuts: list[int]) -
     assert framer.is_between
 
 
+@keeping_nothing
 @given(st.binary(max_size=600), st.lists(st.integers(0, 3000), max_size=12))
 def test_raw_content_comes_out_as_it_went_in(content: bytes, cuts: list[int]) -> None:
     framer = Framer(1000)
@@ -63,6 +68,7 @@ CODECS = {
 
 
 @pytest.mark.parametrize("name", CODECS)
+@keeping_nothing
 @given(body=st.binary(max_size=200))
 def test_garbage_is_a_protocol_error(name: str, body: bytes) -> None:
     try:
@@ -72,7 +78,7 @@ def test_garbage_is_a_protocol_error(name: str, body: bytes) -> None:
     # What can be read, by chance, is a message.
 
 
-@settings(max_examples=200)
+@keeping_nothing
 @given(st.integers(0, 60), st.integers(0, 255))
 def test_a_damaged_message_is_a_protocol_error_or_a_message(at: int, value: int) -> None:
     body = bytearray(encode(messages.Submit(1, b"spec", (), priority=3)))
