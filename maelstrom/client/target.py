@@ -120,13 +120,17 @@ class ContainerPlanner:
                 ),
             )
         binaries = tuple(file.path for file in description.programs if _is_file(file))
-        layers.append(
-            build(
-                SharedLibraries(binaries),
-                project=project,
-                hasher=hasher,
-                environment=dict(description.environment),
-            )
+        environment = dict(description.environment)
+        layers += self._once(
+            (binaries, environment.get("LD_LIBRARY_PATH")),
+            lambda: [
+                build(
+                    SharedLibraries(binaries),
+                    project=project,
+                    hasher=hasher,
+                    environment=environment,
+                )
+            ],
         )
         layers += self._files(description.files)
         layers += self._files([file for file in description.programs if _is_file(file)])

@@ -191,7 +191,16 @@ class _Job:
 class _Run:
     """A target under way."""
 
-    __slots__ = ("broken", "cases", "history", "listed", "plan", "results", "unlisted")
+    __slots__ = (
+        "broken",
+        "cases",
+        "history",
+        "is_cancelled",
+        "listed",
+        "plan",
+        "results",
+        "unlisted",
+    )
 
     def __init__(self, plan: TargetPlan, history: History) -> None:
         self.plan = plan
@@ -201,6 +210,12 @@ class _Run:
         self.cases: set[str] = set()
         self.results: list[Status] = []
         self.broken: TargetFailed | None = None
+        self.is_cancelled = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its cases will never be run: it only waits for listings of others to end."""
+        return self.is_cancelled or self.broken is not None
 
 
 class TestRun:
@@ -288,7 +303,7 @@ class TestRun:
                 return self._break(run, TargetFailed(run.plan.name, message))
             run.cases.add(case.name)
             run.listed.append((program, case))
-        if run.unlisted or run.broken is not None:
+        if run.unlisted or run.is_over:
             return self._maybe_end(run)
         names = tuple(case.name for _, case in run.listed)
         instructions: list[Instruction] = [Tell(TargetListed(run.plan.name, names, run.plan.again))]
@@ -359,7 +374,9 @@ class TestRun:
         instructions = self._told(job.run, result)
         if verdict.status not in (Status.INFRASTRUCTURE_ERROR, Status.CANCELLED):
             is_good = verdict.status.is_good
-            keep = KeepResult(result.target, result.case, job.digest, is_good, effects.duration_s)
+            # A skip is no pass to be taken from the record: it runs again, and says again why.
+            digest = "" if verdict.status is Status.SKIPPED else job.digest
+            keep = KeepResult(result.target, result.case, digest, is_good, effects.duration_s)
             instructions.append(keep)
         return instructions + self._maybe_end(job.run)
 
@@ -368,9 +385,7 @@ class TestRun:
         name = run.plan.name
         match outcome:
             case Cancelled():
-                run.unlisted -= 1
-                run.results.append(Status.CANCELLED)
-                run.cases.add("")
+                run.is_cancelled = True
                 return self._maybe_end(run)
             case ExecutionError(message, hint):
                 return self._break(run, TargetFailed(name, message, hint))
@@ -424,11 +439,10 @@ class TestRun:
         name = run.plan.name
         if name not in self._runs:
             return []
-        is_waiting = (
-            any(job.run is run for job in self._jobs.values())
-            if run.broken
-            else (run.unlisted > 0 or len(run.results) < len(run.cases))
-        )
+        if run.is_over:
+            is_waiting = any(job.run is run for job in self._jobs.values())
+        else:
+            is_waiting = run.unlisted > 0 or len(run.results) < len(run.cases)
         if is_waiting:
             return []
         del self._runs[name]
@@ -447,7 +461,7 @@ def _end(run: _Run) -> EndTarget:
         how = "could not be run" if is_ours else "failed"
         complaint = f"{len(failed)} of {len(statuses)} {noun} {how}"
         return EndTarget(name, complaint, is_ours, cases=len(statuses))
-    if bad:
+    if bad or run.is_cancelled:
         return EndTarget(name, "cancelled", is_cancelled=True)
     return EndTarget(name, cases=len(statuses))
 

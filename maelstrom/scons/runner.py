@@ -35,7 +35,7 @@ INTERRUPTED_WAIT_S = 3.0
 WORKER_JOIN_S = 1.0
 
 
-class Cancelled(SCons.Errors.BuildError):  # type: ignore[misc, valid-type]  # SCons has no types.
+class Cancelled(SCons.Errors.BuildError):  # type: ignore[misc]  # SCons has no types.
     """A test that was taken back: its task is retired without a line about it."""
 
 
