@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from maelstrom import __version__  # noqa: E402  # The path above comes first.
+from maelstrom import __version__  # The path above comes first.
 
 project = "Maelstrom for SCons"
 author = "The Maelstrom for SCons developers"

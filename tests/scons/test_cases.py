@@ -32,6 +32,15 @@ def test_a_declared_case_adds_its_arguments(echoes: Project) -> None:
     assert ran.has("1 passed", "1 failed", "1 skipped", "bad: exited with status 3", "3 arguments")
 
 
+def test_a_skipped_case_is_not_taken_from_the_record(echoes: Project) -> None:
+    echoes.sconstruct(
+        "program = env.Program('echoes', 'echoes.c')\n"
+        "env.MaelstromTest('few', program, cases={'good': '0', 'bad': '3', 'not now': '77'})\n"
+    )
+    assert echoes.scons("test").has("1 passed", "1 failed", "1 skipped")
+    assert echoes.scons("test").has("1 passed (1 from the record)", "1 failed", "1 skipped")
+
+
 def test_a_list_of_cases_is_their_arguments(echoes: Project) -> None:
     echoes.sconstruct(
         "program = env.Program('echoes', 'echoes.c')\n"
