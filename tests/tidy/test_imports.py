@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frameworks": {"errors", "model", "frameworks"},
     "report": {"errors", "model", "report"},
     "linux": {"linux"},
-    **dict.fromkeys(sorted(SLOT_SIDE), {"linux", *SLOT_SIDE}),
+    **{name: {"linux", *SLOT_SIDE} for name in sorted(SLOT_SIDE)},
     "sandbox.steps": set(),
     "sandbox.plan": {"errors", "model", "sandbox.steps"},
     "sandbox": {"errors", "model", "linux", "sandbox"},
