@@ -114,8 +114,8 @@ def spawn(step: Spawn, files: StageFiles, null: int) -> Process:
     few = step.open_files_max if step.open_files_max < SLOT_FILES_MIN else 0
     own_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     if few:
-        # Fewer than the slot itself needs, so only while the program starts; and the library refuses
-        # to hand on descriptors above the limit.
+        # Fewer than the slot itself needs, so only while the program starts; and the library
+        # refuses to hand on descriptors above the limit.
         least = max(stdin, stdout_end, stderr_end) + 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, least), own_limits[1]))
     started_s = time.monotonic()
