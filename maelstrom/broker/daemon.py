@@ -15,7 +15,7 @@ from maelstrom.broker import events, gatherer
 from maelstrom.broker.gatherer import Gatherer
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
 from maelstrom.broker.scheduler import Scheduler
-from maelstrom.errors import SpecError, StoreError
+from maelstrom.errors import InfrastructureError, SpecError, StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 from maelstrom.model.manifest import Manifest
@@ -37,10 +37,17 @@ class Job(msgspec.Struct):
 
 
 class Broker:
-    """One broker; `add` gives it connections, from wherever they come."""
+    """One broker; `add` gives it connections, from wherever they come.
 
-    def __init__(self, store: DiskStore) -> None:
+    `on_end` is called when it must end: because it failed, or because its one client left.
+    """
+
+    def __init__(
+        self, store: DiskStore, on_end: Callable[[], None], *, has_one_client: bool = False
+    ) -> None:
         self.store = store
+        self.on_end = on_end
+        self.has_one_client = has_one_client
         self.scheduler = Scheduler()
         self.gatherer = Gatherer()
         self.clients: dict[ClientId, ClientPeer] = {}
@@ -51,7 +58,7 @@ class Broker:
         self._connections: dict[Connection, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._copying = asyncio.Semaphore(COPIES_AT_ONCE_MAX)
-        self.on_client_lost: Callable[[], None] | None = None
+        self.failure: InfrastructureError | None = None
         self._pins: dict[Digest, str] = {}
 
     # Connections
@@ -101,6 +108,8 @@ class Broker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.store.close()
+        if self.failure is not None:
+            raise self.failure
 
     # Clients
 
@@ -117,8 +126,8 @@ class Broker:
             del self.jobs[JobId(client.id, job)]
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
-        if self.on_client_lost is not None:
-            self.on_client_lost()
+        if self.has_one_client:
+            self.on_end()
 
     def submitted(self, client: ClientPeer, submit: messages.Submit) -> None:
         """A client wants a job to be run."""
@@ -154,8 +163,9 @@ class Broker:
             for digest, path in files:
                 try:
                     await asyncio.to_thread(self.store.put_file, digest, os.fsdecode(path))
-                except StoreError as error:
-                    self.gather(gatherer.ArtifactRefused(digest, client, error.message))
+                except (StoreError, OSError) as error:
+                    reason = error.message if isinstance(error, StoreError) else str(error)
+                    self.gather(gatherer.ArtifactRefused(digest, client, reason))
                 else:
                     self.gather(gatherer.ArtifactArrived(digest))
 
@@ -273,6 +283,7 @@ class Broker:
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "the broker failed", "exception": error, "task": task}
-            )
+            # Somebody waits for what this should have done: better an end than a silence.
+            self.failure = InfrastructureError(f"the broker failed: {error!r}")
+            self.failure.__cause__ = error
+            self.on_end()

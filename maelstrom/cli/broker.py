@@ -23,8 +23,7 @@ PROGRAM = "maelstrom-broker"
 async def serve_pairs(store: DiskStore, descriptors: list[int]) -> None:
     """Serve the client that started us until it goes."""
     stop = _stop_on_signals()
-    broker = Broker(store)
-    broker.on_client_lost = stop.set
+    broker = Broker(store, stop.set, has_one_client=True)
     try:
         for descriptor in descriptors:
             await broker.adopt(descriptor)
@@ -36,7 +35,7 @@ async def serve_pairs(store: DiskStore, descriptors: list[int]) -> None:
 async def serve_address(store: DiskStore, address: Address) -> None:
     """Serve whoever comes until a signal."""
     stop = _stop_on_signals()
-    broker = Broker(store)
+    broker = Broker(store, stop.set)
     try:
         server = await _listen(broker, address)
         async with server:

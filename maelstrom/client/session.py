@@ -29,7 +29,7 @@ from maelstrom.client.router import Router
 from maelstrom.client.uploader import Uploader
 from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError
 from maelstrom.model.digest import Digest
-from maelstrom.model.outcome import Outcome
+from maelstrom.model.outcome import ExecutionError, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.wire import messages
 from maelstrom.wire.address import Address, connect, parse
@@ -250,7 +250,7 @@ class Session:
                 case router.SendJob(job):
                     self._send_job(job)
                 case router.TellOutcome(job, outcome):
-                    self._jobs.pop(job).on_outcome(outcome)
+                    self._tell(job, outcome)
                 case router.TellStatus(job, worker):
                     on_status = self._jobs[job].on_status
                     if on_status is not None:
@@ -263,20 +263,37 @@ class Session:
                 case _:
                     assert_never(instruction)
 
+    def _tell(self, number: int, outcome: Outcome) -> None:
+        try:
+            self._jobs.pop(number).on_outcome(outcome)
+        except Exception as error:
+            # The other jobs wait for theirs.
+            self.failure = self.failure or InfrastructureError(
+                f"the outcome of job {number} could not be taken: {error!r}"
+            )
+
     def _send_job(self, number: int) -> None:
         job = self._jobs[number]
         spec = job.spec
-        self._send(
-            messages.Submit(
-                number,
-                spec.encode(),
-                spec.layers,
-                () if spec.resources == _USUAL else spec.resources,
-                job.priority,
-                job.estimate_s,
-                job.on_status is not None,
+        try:
+            self._send(
+                messages.Submit(
+                    number,
+                    spec.encode(),
+                    spec.layers,
+                    () if spec.resources == _USUAL else spec.resources,
+                    job.priority,
+                    job.estimate_s,
+                    job.on_status is not None,
+                )
             )
-        )
+        except UnicodeEncodeError as error:
+            text = repr(error.object[:100])
+            self._handle(
+                router.Ended(number, ExecutionError(f"{text} in a job's spec is not UTF-8"))
+            )
+        except ProtocolError as error:
+            self._handle(router.Ended(number, ExecutionError(f"the job's spec is {error.message}")))
 
     def _send(self, message: messages.Message) -> None:
         assert self._connection is not None

@@ -74,7 +74,8 @@ class Uploader:
             digest = self._queue.popleft()
             try:
                 await self._upload(digest)
-            except (MaelstromError, OSError) as error:
+            except Exception as error:
+                # Whatever it is: the broker waits for an answer.
                 reason = error.message if isinstance(error, MaelstromError) else str(error)
                 self._control.send(messages.Withhold(digest, reason))
         self._task = None

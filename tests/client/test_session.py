@@ -167,6 +167,10 @@ def test_trouble_of_a_job_is_its_own(crew: Crew, program: Path, tmp_path: Path) 
     assert error == ExecutionError(
         "no worker accepts a job that needs 64 slots", "the largest worker has 2 slots"
     )
+    run.submit("\udcff")
+    assert run.outcome() == ExecutionError("'\\udcff' in a job's spec is not UTF-8")
+    run.submit(stdin=bytes(65 << 20))
+    assert "the limit is" in str(run.outcome())
     run.submit("0", "30", timeout_s=0.2, grace_s=0.1)
     assert isinstance(run.outcome(), TimedOut)
     run.submit("0")
@@ -317,3 +321,17 @@ def test_a_host_that_forbids_containers_is_told_with_its_remedy(
     assert isinstance(session.failure, SandboxUnavailable)
     assert session.failure.exit_status == 4
     session.close(timeout_s=0.1)
+
+
+def test_an_outcome_that_cannot_be_taken_keeps_nobody_waiting(
+    program: Path, tmp_path: Path
+) -> None:
+    session = Session(broker=None, slots=1, store_root=tmp_path / "store")
+    session.start()
+    run = Run(session, program)
+    session.submit(run.spec, on_outcome=lambda _: {}["no such thing"])
+    run.submit("0")
+    assert isinstance(run.outcome(), Exited)
+    session.close(timeout_s=5)
+    assert session.failure is not None
+    assert "could not be taken" in session.failure.message
