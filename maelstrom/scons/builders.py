@@ -234,10 +234,12 @@ def _recipe(
         case "paths" | "shared_libraries":
             nodes = files.nodes(env, complain, keyword, value)
             field = "paths" if keyword == "paths" else "binaries"
-            return [{field: [_written(node) for node in nodes]}], _tracked(complain, nodes, ignore)
+            tracked = _tracked(complain, keyword, nodes, ignore)
+            return [{field: [_written(node) for node in nodes]}], tracked
         case "tar":
             nodes = files.nodes(env, complain, keyword, value)
-            return [{"tar": _written(node)} for node in nodes], _tracked(complain, nodes, ())
+            tracked = _tracked(complain, keyword, nodes, ())
+            return [{"tar": _written(node)} for node in nodes], tracked
         case "glob":
             patterns = keywords.strings(complain, keyword, value)
             nodes = [env.fs.File(f"#{path}") for p in patterns for path in _globbed(env, p)]
@@ -258,14 +260,16 @@ def _written(node: Any) -> str:
     return path[len(top) + 1 :] if path.startswith(top + "/") else path
 
 
-def _tracked(complain: Complaint, nodes: list[Any], ignore: tuple[str, ...]) -> list[Any]:
+def _tracked(
+    complain: Complaint, keyword: str, nodes: list[Any], ignore: tuple[str, ...]
+) -> list[Any]:
     """Return the nodes of the project; of the host's files only single ones are watched."""
     inside = [n for n in nodes if not os.path.isabs(_written(n))]
     outside = [n for n in nodes if n not in inside and not isinstance(n, SCons.Node.FS.Dir)]
     for node in outside:
         if not files.is_there(node):
-            raise complain(f"{str(node)!r} does not exist")
-    return files.spread(complain, "paths", inside, ignore) + outside
+            raise complain(f"{keyword}: {str(node)!r} does not exist")
+    return files.spread(complain, keyword, inside, ignore) + outside
 
 
 def _globbed(env: Any, pattern: str) -> list[str]:
