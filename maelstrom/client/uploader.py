@@ -1,6 +1,7 @@
 """Give the broker the contents it wants: as paths on one machine, else over a connection."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections import deque
@@ -43,6 +44,8 @@ class Uploader:
         """Hear what the broker makes of us."""
         self._token = token
         self._is_local = is_local
+        if is_local and self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._open())
 
     def give(self, digests: Sequence[Digest]) -> None:
         """Offer, upload or withhold these contents."""
@@ -68,6 +71,13 @@ class Uploader:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._connection is not None:
             self._connection.close()
+
+    async def _open(self) -> None:
+        # A broker of our own has the other end since it started, and does not wait for a hello
+        # for as long as a build may take.
+        with contextlib.suppress(MaelstromError, OSError):
+            await self._connect()
+        await self._upload_all()
 
     async def _upload_all(self) -> None:
         while self._queue:
