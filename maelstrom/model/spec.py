@@ -76,7 +76,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Kept of each of stdout and stderr: first half and last half; the middle is dropped."""
     memory_bytes_max: int = 0
     write_bytes_max: int = 0
-    """What the job may write to its root file system and to /tmp, each."""
+    """What the job may write to its root file system, /tmp and /dev/shm together."""
     processes_max: int = 0
     open_files_max: int = 0
 
