@@ -48,7 +48,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
-    session.install("-e", ".", "mypy>=1.11")
+    session.install("-e", ".[test]", "mypy>=1.11")
     session.run("mypy")
 
 
