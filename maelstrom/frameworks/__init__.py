@@ -8,9 +8,9 @@ from maelstrom.frameworks.detect import detect, detect_directory, detect_file
 from maelstrom.frameworks.doctest import Doctest
 from maelstrom.frameworks.gtest import GoogleTest
 from maelstrom.frameworks.plain import Plain
-from maelstrom.frameworks.pytest import Pytest
+from maelstrom.frameworks.pytest import PYTEST
 from maelstrom.frameworks.tap import Tap
-from maelstrom.frameworks.unittest import Unittest
+from maelstrom.frameworks.unittest import UNITTEST
 
 __all__ = ["FRAMEWORKS", "detect", "detect_directory", "detect_file", "framework"]
 
@@ -21,8 +21,8 @@ FRAMEWORKS: dict[str, Framework] = {
         Catch2(),
         Doctest(),
         Boost(),
-        Pytest(),
-        Unittest(),
+        PYTEST,
+        UNITTEST,
         Tap(),
         Plain(),
     )

@@ -19,13 +19,14 @@ from maelstrom.frameworks.base import (
     ended_early,
     exit_reason,
     failed_listing,
+    judge,
     no_cases,
     not_found,
     one_line,
     separator,
 )
 from maelstrom.model.case import Case, Status, Verdict
-from maelstrom.model.outcome import Exited, Ran
+from maelstrom.model.outcome import Exited, Outcome, Ran
 
 _LISTING = ""
 """What stands for the name of a case in the separator of a listing."""
@@ -42,28 +43,45 @@ class _ToldVerdict(msgspec.Struct):
     reason: str = ""
 
 
+class Scripted:
+    """A framework whose cases a script of ours lists and runs inside the container."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def listing(self, target: Target) -> Invocation | None:
+        """Return how to list the cases."""
+        return self._call(target, "list", _LISTING)
+
+    def cases(self, outcome: Ran) -> list[Case]:
+        """Read the ids; a module that cannot be imported is a case of its own."""
+        return listed_cases(self.name, outcome)
+
+    def invocation(self, target: Target, case: Case) -> Invocation:
+        """Return how to run one case."""
+        return self._call(target, "run", case.name)
+
+    def verdict(self, case: Case, outcome: Outcome) -> Verdict:
+        """Read the outcome of one case."""
+        return judge(
+            outcome,
+            lambda status, raw: read_verdict(self.name, case, status, raw),
+            clean=lambda raw: Streams(without_verdict(self.name, case, raw.stdout), raw.stderr),
+        )
+
+    def _call(self, target: Target, mode: str, case: str) -> Invocation:
+        # As ASCII, so that neither a leading dash nor an odd character is lost on the way.
+        names = json.dumps([target.program, case])
+        text = script(f"{self.name}_case.py")
+        arguments = ("-c", text, mode, separator(self.name, case), names, *target.arguments)
+        return Invocation(target.python, arguments, (("PYTHONDONTWRITEBYTECODE", "1"),))
+
+
 @functools.cache
 def script(name: str) -> str:
     """Return the text of a script, which `python -c` runs where our package is not installed."""
     path = importlib.resources.files("maelstrom.frameworks") / "scripts" / name
     return path.read_text(encoding="utf-8")
-
-
-def listing_of_script(framework: str, text: str, target: Target) -> Invocation:
-    """Return how to list the cases of a target with a script."""
-    return _call(framework, text, target, "list", _LISTING)
-
-
-def run_of_script(framework: str, text: str, target: Target, case: Case) -> Invocation:
-    """Return how to run one case of a target with a script."""
-    return _call(framework, text, target, "run", case.name)
-
-
-def _call(framework: str, text: str, target: Target, mode: str, case: str) -> Invocation:
-    # As ASCII, so that neither a leading dash nor an odd character is lost on the way.
-    names = json.dumps([target.program, case])
-    arguments = ("-c", text, mode, separator(framework, case), names, *target.arguments)
-    return Invocation(target.python, arguments, (("PYTHONDONTWRITEBYTECODE", "1"),))
 
 
 def listed_cases(framework: str, outcome: Ran) -> list[Case]:
