@@ -1,7 +1,8 @@
 """Add files of this host to a tree at the place where a container finds them.
 
 Rules of this file:
-1. The project's tree appears at PROJECT_ROOT; everything else at the path it has here.
+1. The project's tree appears at PROJECT_ROOT, what the caller moves below MOVED_ROOT, and everything
+   else at the path it has here.
 2. Links on the way are reproduced: with `/lib` a link to `usr/lib` here it is one there, so that
    layers made apart never disagree about what is a link and what a directory.
 """
@@ -15,12 +16,15 @@ from maelstrom.layers.tree import Tree
 from maelstrom.model.layer import PROJECT_ROOT
 
 LINKS_MAX = 40
+MOVED_ROOT = "/host"
 
 
 class HostPaths:
     """Maps paths of this host to paths in the container."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, *, moved: str = "") -> None:
+        """`moved` is a directory that cannot be where it is here; empty if there is none."""
+        self._moved = moved
         self.project = os.path.abspath(project)
         self._real_project = os.path.realpath(project)
 
@@ -31,11 +35,14 @@ class HostPaths:
                 return PROJECT_ROOT
             if root != "/" and host_path.startswith(root + "/"):
                 return PROJECT_ROOT + host_path[len(root) :]
+        if self._moved and f"{host_path}/".startswith(f"{self._moved}/"):
+            return MOVED_ROOT + host_path
         return host_path
 
     def is_project(self, host_path: str) -> bool:
         """Whether this lies in the project."""
-        return self.in_container(host_path) != host_path
+        place = self.in_container(host_path)
+        return place == PROJECT_ROOT or place.startswith(PROJECT_ROOT + "/")
 
     def add(self, tree: Tree, host_path: str) -> str:
         """Add a file or a bare directory, and all links that lead to it; return its real path."""
@@ -78,11 +85,11 @@ class HostPaths:
     def link_target(self, link: str, target: str) -> str:
         """Return what a link must say in the container to lead where it leads here."""
         end = posixpath.normpath(posixpath.join(posixpath.dirname(link), target))
+        place = self.in_container(end)
         if target.startswith("/"):
-            return self.in_container(end) if self.is_project(end) else target
-        if self.is_project(link) != self.is_project(end):
-            return self.in_container(end)
-        return target
+            return place if place != end else target
+        there = posixpath.join(posixpath.dirname(self.in_container(link)), target)
+        return target if posixpath.normpath(there) == place else place
 
     def _is_above_project(self, path: str) -> bool:
         return self.project == path or self.project.startswith(f"{path}/")

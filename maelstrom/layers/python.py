@@ -35,7 +35,7 @@ from maelstrom.model.digest import Digest
 from maelstrom.model.layer import PROJECT_ROOT
 from maelstrom.model.manifest import Manifest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PROBE_TIMEOUT_S = 60.0
 COMPILE_TIMEOUT_S = 900.0
 VERSION_MIN = (3, 7)
@@ -109,12 +109,23 @@ def find(interpreter: str, *, project: str) -> str:
 
 def container_path(interpreter: str, *, project: str) -> str:
     """Return the path that an interpreter has in a container with its layer."""
-    return HostPaths(project).in_container(find(interpreter, project=project))
+    path = find(interpreter, project=project)
+    return _places(path, project=project).in_container(path)
+
+
+def _places(path: str, *, project: str) -> HostPaths:
+    """Return where the files of an interpreter's environment are in a container.
+
+    One below /tmp is moved: each container has a /tmp of its own there.
+    """
+    environment = posixpath.dirname(posixpath.dirname(path))
+    return HostPaths(project, moved=environment if environment.startswith("/tmp/") else "")
 
 
 def build(interpreter: str, *, hosts: HostPaths, hasher: Hasher) -> BuiltLayer:
     """Build the layer of a Python, or take the one that was built before."""
     path = find(interpreter, project=hosts.project)
+    hosts = _places(path, project=hosts.project)
     name = hashlib.sha256(os.fsencode(f"{path}\0{hosts.project}")).hexdigest()
     record_file = hasher.directory / "pythons" / name
     built = _recall(record_file)

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_a_virtual_environment_in_the_project_runs_alone(
     assert "/project/env/lib" in run_in(root, inside, "-c", code)
     assert os.fspath(project).encode() not in built.manifest.encoded
     assert not [path for path, _ in built.manifest if "/idlelib/" in path]
+
+
+def test_an_environment_below_tmp_is_where_no_container_hides_it(
+    hasher: Hasher, tmp_path: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        command = [sys.executable, "-m", "venv", "--without-pip", f"{directory}/env"]
+        subprocess.run(command, check=True)
+        interpreter = f"{directory}/env/bin/python"
+        built = build(Python(interpreter), project=os.fspath(tmp_path), hasher=hasher)
+        inside = python.container_path(interpreter, project=os.fspath(tmp_path))
+        assert inside == f"/host{interpreter}"
+        assert not [path for path, _ in built.manifest if path.startswith("tmp/")]
+        root = lay_out(built, tmp_path)
+    assert run_in(root, inside, "-c", "import sys; print(sys.prefix)") == f"/host{directory}/env\n"
 
 
 def test_the_second_time_costs_little_and_a_change_is_seen(project: Path, hasher: Hasher) -> None:
