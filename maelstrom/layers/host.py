@@ -1,8 +1,8 @@
 """Add files of this host to a tree at the place where a container finds them.
 
 Rules of this file:
-1. The project's tree appears at PROJECT_ROOT, what the caller moves below MOVED_ROOT, and everything
-   else at the path it has here.
+1. The project's tree appears at PROJECT_ROOT, what the caller moves below MOVED_ROOT, and
+   everything else at the path it has here.
 2. Links on the way are reproduced: with `/lib` a link to `usr/lib` here it is one there, so that
    layers made apart never disagree about what is a link and what a directory.
 """
