@@ -16,7 +16,7 @@ SCONS_VERSIONS = ("4.4.0", "4.8.1", "4.11.1")
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run the main job on this repository's own SConstruct; `-- --fail` shows a failing case."""
-    session.install("-e", ".", "pytest")
+    session.install("-e", ".[test]")
     arguments = [argument for argument in session.posargs if argument != "--fail"]
     wanted = ["fail=1"] if "--fail" in session.posargs else []
     session.run("scons", "-Q", "test", "--maelstrom", *wanted, *arguments)
