@@ -85,7 +85,9 @@ class DiskStore:
         self._make_directory(self.root, 0o700)
         tag = self.root / "CACHEDIR.TAG"
         if not tag.exists():
-            if any(self.root.iterdir()):
+            # Another user of the same new store may be making it: it makes its tag first of all, so
+            # whoever sees anything of that store sees the tag when it looks again.
+            if any(self.root.iterdir()) and not tag.exists():
                 raise StoreError(
                     f"`{self.root}` is not empty and not a store of ours",
                     hint="name a directory that does not exist yet",

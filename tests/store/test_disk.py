@@ -125,6 +125,24 @@ def test_a_directory_with_other_things_in_it_is_not_taken_for_a_store(tmp_path: 
         DiskStore(tmp_path, size_bytes_max=SIZE_MAX)
 
 
+def test_a_new_store_may_be_made_by_two_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "new"
+    look = Path.iterdir
+
+    def late(path: Path) -> Iterator[Path]:
+        """Let the other one make its store between our two looks at the directory."""
+        monkeypatch.setattr(Path, "iterdir", look)
+        DiskStore(path, size_bytes_max=1 << 20).close()
+        return look(path)
+
+    monkeypatch.setattr(Path, "iterdir", late)
+    store = DiskStore(root, size_bytes_max=1 << 20)
+    store.put_bytes(Digest.of(b"x"), b"x")
+    store.close()
+
+
 def test_a_store_of_another_format_is_emptied_unless_it_is_in_use(tmp_path: Path) -> None:
     root = tmp_path / "store"
     store = DiskStore(root, size_bytes_max=SIZE_MAX)
