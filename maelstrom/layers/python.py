@@ -320,7 +320,8 @@ class _Collector:
                     continue
                 status = os.lstat(path)
                 if stat.S_ISDIR(status.st_mode):
-                    todo.append(path)
+                    if not _is_no_package(path, is_top=directory == root):
+                        todo.append(path)
                 elif stat.S_ISLNK(status.st_mode):
                     self._add_link(path)
                 elif stat.S_ISREG(status.st_mode):
@@ -425,6 +426,12 @@ class _Collector:
         if result is not None:
             digest = Digest(*result)
             self._tree.add_known(self._pyc(place), digest, self._hasher.made_path(digest))
+
+
+def _is_no_package(path: str, *, is_top: bool) -> bool:
+    """Whether a directory below a root only happens to lie there: a checkout has many of them."""
+    is_hidden = is_top and posixpath.basename(path).startswith(".")
+    return is_hidden or os.path.exists(f"{path}/pyvenv.cfg")
 
 
 def _is_left_out(relative: str) -> bool:
