@@ -6,6 +6,7 @@
     │   └── LayerError                            a layer that cannot be built from its description
     ├── InfrastructureError       exit status 3   ours: never counts as a test failure
     │   ├── ProtocolError                         the other end, or we, broke the wire protocol
+    │   ├── ConnectionLost                        the other end cannot be reached (any more)
     │   └── StoreError                            the content store is damaged, full or locked
     └── SandboxUnavailable        exit status 4   this host does not allow rootless containers
 
@@ -48,6 +49,10 @@ class InfrastructureError(MaelstromError):
 
 class ProtocolError(InfrastructureError):
     """A message that breaks the wire protocol."""
+
+
+class ConnectionLost(InfrastructureError):
+    """The other end cannot be reached, or not any more; it may be tried again."""
 
 
 class StoreError(InfrastructureError):

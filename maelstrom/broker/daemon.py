@@ -27,6 +27,10 @@ from maelstrom.wire.greeting import Role, hello
 
 JOBS_PER_CLIENT_MAX = 1_000_000
 COPIES_AT_ONCE_MAX = 4
+CLIENT_GRACE_S = 120.0
+WORKER_GRACE_S = 2.0
+"""How long we wait for one whose connection broke. A worker that comes later may still keep those
+of its jobs that nobody else was given."""
 
 
 class Job(msgspec.Struct):
@@ -96,6 +100,14 @@ class Broker:
         peer.token = token
         peer.connection.send(messages.Welcome(token, is_local))
 
+    def resume(self, peer: ClientPeer | WorkerPeer, *, is_local: bool) -> None:
+        """Let one in that is back by another connection."""
+        peer.connection.send(messages.Welcome(peer.token, is_local, is_resumed=True))
+        if isinstance(peer, ClientPeer):
+            peer.back()
+            self.schedule(events.ClientBack(peer.id))
+            self.gather(gatherer.ClientBack(peer.id))
+
     def next_number(self) -> int:
         """Return an id that was never used."""
         return next(self._numbers)
@@ -117,6 +129,12 @@ class Broker:
         """A client said hello."""
         self.clients[client.id] = client
         self.schedule(events.ClientJoined(client.id))
+
+    def client_absent(self, client: ClientPeer) -> None:
+        """A client cannot be reached."""
+        loop = asyncio.get_running_loop()
+        client.timer = loop.call_later(CLIENT_GRACE_S, self.client_left, client)
+        self.schedule(events.ClientAbsent(client.id))
 
     def client_left(self, client: ClientPeer) -> None:
         """A client is gone."""
@@ -249,7 +267,7 @@ class Broker:
         del self.jobs[job]
         client = self.clients[job.client]
         del client.jobs[job.number]
-        client.connection.send(messages.Ended(job.number, outcome))
+        client.tell(job.number, outcome)
 
     # Workers
 
@@ -259,11 +277,17 @@ class Broker:
             raise SpecError("a worker without slots")
         worker.name = join.name
         self.workers[worker.id] = worker
-        self.schedule(events.WorkerJoined(worker.id, join.slots, join.resources))
+        self.schedule(events.WorkerJoined(worker.id, join.slots, join.resources, join.holding))
+
+    def worker_absent(self, worker: WorkerPeer) -> None:
+        """A worker cannot be reached."""
+        loop = asyncio.get_running_loop()
+        worker.timer = loop.call_later(WORKER_GRACE_S, worker.give_up)
+        self.schedule(events.WorkerAbsent(worker.id))
 
     def worker_lost(self, worker: WorkerPeer) -> None:
         """A worker is gone."""
-        del self.tokens[worker.token]
+        self.tokens.pop(worker.token, None)
         if self.workers.pop(worker.id, None) is not None:
             self.schedule(events.WorkerLost(worker.id))
 

@@ -21,6 +21,22 @@ class ClientLeft(msgspec.Struct, frozen=True):
     client: ClientId
 
 
+class ClientAbsent(msgspec.Struct, frozen=True):
+    """A client cannot be reached, and may come back: ClientBack or ClientLeft follows."""
+
+    client: ClientId
+
+
+class ClientBack(msgspec.Struct, frozen=True):
+    """A client that was absent is here again."""
+
+    client: ClientId
+
+
+Holding: TypeAlias = tuple[tuple[JobId, int], ...]
+"""Jobs and attempts that a worker was given before its connection broke."""
+
+
 class WorkerJoined(msgspec.Struct, frozen=True):
     """A worker can run jobs now."""
 
@@ -28,6 +44,27 @@ class WorkerJoined(msgspec.Struct, frozen=True):
     slots: int
     resources: tuple[tuple[str, int], ...] = ()
     """What it has besides slots."""
+    holding: Holding = ()
+
+
+class WorkerAbsent(msgspec.Struct, frozen=True):
+    """A worker cannot be reached, and may come back: WorkerBack or WorkerLost follows."""
+
+    worker: WorkerId
+
+
+class WorkerBack(msgspec.Struct, frozen=True):
+    """A worker that was absent is here again, with what it has of its jobs."""
+
+    worker: WorkerId
+    holding: Holding = ()
+
+
+class WorkerDraining(msgspec.Struct, frozen=True):
+    """A worker is to get nothing more, or to get jobs again."""
+
+    worker: WorkerId
+    is_draining: bool = True
 
 
 class WorkerLost(msgspec.Struct, frozen=True):
@@ -43,6 +80,13 @@ class JobQueued(msgspec.Struct, frozen=True):
     priority: int = 0
     estimate_s: float = 0.0
     resources: tuple[tuple[str, int], ...] = ()
+    attempt: int = 0
+    """Of a job that was given to a worker before we were restarted: it is kept for that one until
+    RestoreEnded."""
+
+
+class RestoreEnded(msgspec.Struct, frozen=True):
+    """Workers had time enough to come back after our restart."""
 
 
 class JobCancelled(msgspec.Struct, frozen=True):
@@ -72,9 +116,15 @@ class JobReturned(msgspec.Struct, frozen=True):
 Event: TypeAlias = (
     ClientJoined
     | ClientLeft
+    | ClientAbsent
+    | ClientBack
     | WorkerJoined
     | WorkerLost
+    | WorkerAbsent
+    | WorkerBack
+    | WorkerDraining
     | JobQueued
+    | RestoreEnded
     | JobCancelled
     | JobEnded
     | JobReturned

@@ -42,6 +42,13 @@ class ClientLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientBack:
+    """A client could not be reached for a while; it may not have heard what it was asked for."""
+
+    client: ClientId
+
+
+@dataclass(frozen=True, slots=True)
 class LayerChecked:
     """The store was searched for a layer; these are lacking: its manifest, or some contents."""
 
@@ -77,6 +84,7 @@ Event: TypeAlias = (
     JobArrived
     | JobWithdrawn
     | ClientLeft
+    | ClientBack
     | LayerChecked
     | LayerBroken
     | ArtifactArrived
@@ -176,6 +184,9 @@ class Gatherer:
                 return []
             case ClientLeft(client):
                 return self._leave(client)
+            case ClientBack(client):
+                asked = [d for d, artifact in self._artifacts.items() if artifact.asked == client]
+                return [AskClient(client, tuple(asked))] if asked else []
             case LayerChecked(layer, lacking):
                 return self._checked(layer, lacking)
             case LayerBroken(layer, message):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from maelstrom.broker import events, gatherer
 from maelstrom.errors import MaelstromError, ProtocolError, StoreError
@@ -12,12 +12,15 @@ from maelstrom.store.disk import BlobWriter
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, Connection
 from maelstrom.wire.greeting import Hello, Role
+from maelstrom.wire.outbox import Outbox
 
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
 
 BLOB_CHUNK_BYTES = 1 << 18
 GETS_WAITING_MAX = 100_000
+UNHEARD_BYTES_MAX = 512 << 20
+"""Of outcomes that a client does not say it has."""
 
 _FROM_CLIENT: Codec[messages.ClientToBroker] = Codec(messages.ClientToBroker)
 _FROM_WORKER: Codec[messages.WorkerToBroker] = Codec(messages.WorkerToBroker)
@@ -56,31 +59,122 @@ class Greeter(Peer):
 
     def greeted(self, theirs: Hello) -> None:
         """Make it what it says it is."""
+        owner = self.broker.tokens.get(theirs.token)
         if theirs.role is Role.CLIENT:
-            client = ClientPeer(self.broker, self.connection)
-            self.connection.owner, self.connection.codec = client, _FROM_CLIENT
-            self.broker.welcome(client, is_local=self._is_local)
-            self.broker.client_joined(client)
+            self.connection.codec = _FROM_CLIENT
+            if isinstance(owner, ClientPeer):
+                owner.attach(self.connection)
+                self.broker.resume(owner, is_local=self._is_local)
+            else:
+                client = ClientPeer(self.broker, self.connection)
+                self.broker.welcome(client, is_local=self._is_local)
+                self.broker.client_joined(client)
         elif theirs.role is Role.WORKER:
-            worker = WorkerPeer(self.broker, self.connection)
-            self.connection.owner, self.connection.codec = worker, _FROM_WORKER
-            self.broker.welcome(worker, is_local=self._is_local)
+            self.connection.codec = _FROM_WORKER
+            if isinstance(owner, WorkerPeer):
+                owner.attach(self.connection)
+                self.broker.resume(owner, is_local=self._is_local)
+            else:
+                worker = WorkerPeer(self.broker, self.connection)
+                self.broker.welcome(worker, is_local=self._is_local)
         else:
-            owner = self.broker.tokens.get(theirs.token)
             self.connection.codec = _TO_BLOBS
             if owner is None:
                 raise ProtocolError("a blob connection with a token that was not given to anybody")
             self.connection.owner = BlobPeer(self.broker, self.connection, owner)
 
 
-class ClientPeer(Peer):
-    """A client."""
+class Former(Peer):
+    """The old connection of a peer that has come by a new one."""
+
+    def received(self, message: object) -> None:
+        """Nothing that comes late by the old one counts."""
+
+
+class LastingPeer(Peer):
+    """A peer that outlives its connections: it may come back by another one for a while."""
+
+    def received(self, message: Any) -> None:
+        """Take a message of its kind."""
+        raise NotImplementedError
+
+    def __init__(self, broker: "Broker", connection: Connection) -> None:
+        super().__init__(broker, connection)
+        connection.owner = self
+        self.token = ""
+        self.is_absent = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def may_return(self) -> bool:
+        """Whether it is worth waiting for, now that its connection is lost."""
+        return self.connection.is_watched and not self.connection.is_final
+
+    def attach(self, connection: Connection) -> None:
+        """Go on with another connection; the old one, if it is not known to be broken, goes."""
+        old, self.connection = self.connection, connection
+        connection.owner = self
+        if not self.is_absent:
+            old.owner = Former(self.broker, old)
+            old.abort(ProtocolError("the other end has come by another connection"))
+            self.absent()
+
+    def absent(self) -> None:
+        """Hear that it cannot be reached for now."""
+        self.is_absent = True
+
+    def back(self) -> None:
+        """Hear that it can be reached again."""
+        self.is_absent = False
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class ClientPeer(LastingPeer):
+    """A client; what it was told is kept until it says that it has it."""
 
     def __init__(self, broker: "Broker", connection: Connection) -> None:
         super().__init__(broker, connection)
         self.id = ClientId(broker.next_number())
         self.jobs: dict[int, None] = {}
-        self.token = ""
+        self._outbox: Outbox[tuple[int, bytes]] = Outbox()
+        self._unsure: list[tuple[int, bytes]] = []
+        self._unheard_bytes = 0
+        connection.on_heard = self._heard
+
+    def attach(self, connection: Connection) -> None:
+        """Keep what was told by the old connection until Resume says what came of it."""
+        super().attach(connection)
+        connection.on_heard = self._heard
+        self._unsure += self._outbox.restart()
+        self._unheard_bytes = 0
+
+    def tell(self, number: int, outcome: bytes) -> None:
+        """Send it an outcome."""
+        if self.connection.is_watched:
+            self._outbox.keep((number, outcome))
+            self._unheard_bytes += len(outcome)
+            if self._unheard_bytes > UNHEARD_BYTES_MAX:
+                self.connection.refuse(ProtocolError("outcomes are not said to have come"))
+        self.connection.send(messages.Ended(number, outcome))
+
+    def _heard(self, count: int) -> None:
+        for _, outcome in self._outbox.heard(count):
+            self._unheard_bytes -= len(outcome)
+
+    def _resume(self, numbers: tuple[int, ...]) -> None:
+        """Make its books and ours equal: what it has no outcome of, and what it wants."""
+        wanted = dict.fromkeys(numbers)
+        unsure, self._unsure = self._unsure, []
+        told = {number: outcome for number, outcome in unsure if number in wanted}
+        for number, outcome in told.items():
+            self.tell(number, outcome)
+        for number in [number for number in self.jobs if number not in wanted]:
+            self.broker.cancelled(self, messages.Cancel(number, even_running=True))
+        unknown = tuple(n for n in wanted if n not in told and n not in self.jobs)
+        if unknown:
+            self.connection.send(messages.Unknown(unknown))
 
     def received(self, message: messages.ClientToBroker) -> None:
         """Hand a message on."""
@@ -93,6 +187,8 @@ class ClientPeer(Peer):
                 if not self.broker.is_local(self.connection):
                     raise ProtocolError("files were offered by a client of another machine")
                 self.broker.offered(self, files)
+            case messages.Resume(numbers):
+                self._resume(numbers)
             case messages.Withhold(digest, reason):
                 self.broker.gather(gatherer.ArtifactRefused(digest, self.id, reason[:1000]))
             case messages.Ping() | messages.Goodbye():
@@ -101,44 +197,81 @@ class ClientPeer(Peer):
                 assert_never(message)
 
     def lost(self, error: MaelstromError | None) -> None:
-        """The client left."""
+        """The client left, or the connection broke."""
         super().lost(error)
-        self.broker.client_left(self)
+        if self.may_return:
+            self.absent()
+        else:
+            self.broker.client_left(self)
+
+    def absent(self) -> None:
+        """Have its jobs wait."""
+        super().absent()
+        self.broker.client_absent(self)
 
 
-class WorkerPeer(Peer):
+class WorkerPeer(LastingPeer):
     """A worker."""
 
     def __init__(self, broker: "Broker", connection: Connection) -> None:
         super().__init__(broker, connection)
         self.id = WorkerId(broker.next_number())
         self.name = ""
-        self.token = ""
+        self.is_leaving = False
 
     def received(self, message: messages.WorkerToBroker) -> None:
         """Hand a message on."""
         if isinstance(message, messages.Join):
-            if self.id in self.broker.workers:
-                raise ProtocolError("a worker joined twice")
-            self.broker.worker_joined(self, message)
+            self._join(message)
             return
-        if self.id not in self.broker.workers:
+        if self.is_absent or self.id not in self.broker.workers:
             raise ProtocolError("a worker spoke of jobs before it joined")
         match message:
             case messages.Report(job, attempt, outcome, is_fault):
+                if self.connection.is_watched:
+                    self.connection.count(len(outcome))
                 self.broker.schedule(events.JobEnded(self.id, job, attempt, is_fault), outcome)
             case messages.Started():
                 self.broker.started(self, message)
             case messages.Return(job, attempt):
                 self.broker.schedule(events.JobReturned(self.id, job, attempt))
+            case messages.Leave():
+                self.is_leaving = True
+                self.broker.schedule(events.WorkerDraining(self.id))
             case messages.Ping() | messages.Goodbye():
                 pass
             case _:
                 assert_never(message)
+        if self.is_leaving and not self.broker.scheduler.jobs_of(self.id):
+            self.connection.leave()
+
+    def _join(self, join: messages.Join) -> None:
+        if self.is_absent:
+            self.back()
+            self.broker.schedule(events.WorkerBack(self.id, join.holding))
+        elif self.id in self.broker.workers:
+            raise ProtocolError("a worker joined twice")
+        else:
+            self.broker.worker_joined(self, join)
 
     def lost(self, error: MaelstromError | None) -> None:
-        """The worker is gone."""
+        """The worker is gone, or the connection broke."""
         super().lost(error)
+        if not self.may_return or self.id not in self.broker.workers:
+            self.back()
+            self.broker.worker_lost(self)
+        elif not self.is_absent:
+            self.absent()
+
+    def absent(self) -> None:
+        """Give it nothing until it has joined again."""
+        if self.id in self.broker.workers:
+            super().absent()
+            self.broker.worker_absent(self)
+
+    def give_up(self) -> None:
+        """Wait no longer: if it comes back, it comes as another one."""
+        self.connection.abort(ProtocolError("the worker did not join again in time"))
         self.broker.worker_lost(self)
 
 

@@ -2,7 +2,8 @@
 
 Rules of this file:
 1. Clients take turns: first who holds the fewest slots, then who was served least, then the lower
-   id. A client that comes or comes back is not owed what it did not ask for.
+   id. A client that comes or comes back is not owed what it did not ask for. The jobs of one that
+   is absent wait.
 2. Within a client: jobs that were taken back from a lost worker, then the higher priority, then the
    longest by estimate (unknown counts as longest), then first come.
 3. Jobs of one shape (what they need) are in one heap, so that a job that fits nowhere now does not
@@ -34,6 +35,7 @@ class _Share:
     held: int = 0
     served: int = 0
     queued: int = 0
+    is_absent: bool = False
     heaps: dict[Shape, list[tuple[Order, JobId]]] = field(default_factory=dict)
 
 
@@ -43,9 +45,11 @@ class Queue:
     def __init__(self) -> None:
         self._shares: dict[ClientId, _Share] = {}
         self._where: dict[JobId, tuple[Order, Shape]] = {}
+        self._waiting = 0
 
     def __len__(self) -> int:
-        return len(self._where)
+        """How many jobs there are of clients that are here."""
+        return self._waiting
 
     def __contains__(self, job: JobId) -> bool:
         return job in self._where
@@ -55,8 +59,16 @@ class Queue:
         served = min((share.served for share in self._shares.values()), default=0)
         self._shares[client] = _Share(served=served)
 
+    def absent(self, client: ClientId, *, is_absent: bool) -> None:
+        """A client went away for a while, or came back."""
+        share = self._shares[client]
+        if share.is_absent != is_absent:
+            share.is_absent = is_absent
+            self._waiting += -share.queued if is_absent else share.queued
+
     def leave(self, client: ClientId) -> None:
         """A client and all its queued jobs are gone."""
+        self.absent(client, is_absent=True)
         for heap in self._shares.pop(client).heaps.values():
             for order, job in heap:
                 if self._where.get(job, (None,))[0] == order:
@@ -70,6 +82,7 @@ class Queue:
             busy = (other.served for other in self._shares.values() if other.queued or other.held)
             share.served = max(share.served, min(busy, default=share.served))
         share.queued += 1
+        self._waiting += not share.is_absent
         self._where[job] = (order, shape)
         heapq.heappush(share.heaps.setdefault(shape, []), (order, job))
 
@@ -77,7 +90,9 @@ class Queue:
         """Take a job out, wherever it stands; False if it is not queued."""
         if self._where.pop(job, None) is None:
             return False
-        self._shares[job.client].queued -= 1
+        share = self._shares[job.client]
+        share.queued -= 1
+        self._waiting -= not share.is_absent
         return True  # Its place in the heap is skipped when it gets to the top.
 
     def hold(self, client: ClientId, slots: int) -> None:
@@ -89,7 +104,11 @@ class Queue:
 
     def clients(self) -> list[ClientId]:
         """Return the clients that have queued jobs, in the order of their turns."""
-        waiting = [(s.held, s.served, client) for client, s in self._shares.items() if s.queued]
+        waiting = [
+            (share.held, share.served, client)
+            for client, share in self._shares.items()
+            if share.queued and not share.is_absent
+        ]
         if len(waiting) == 1:
             return [waiting[0][2]]
         return [client for _, _, client in sorted(waiting)]
@@ -132,3 +151,5 @@ class Queue:
         for client, share in self._shares.items():
             assert share.queued == count[client], "a share counts its queued jobs"
             assert share.held >= 0, "nobody holds less than nothing"
+        present = [share.queued for share in self._shares.values() if not share.is_absent]
+        assert self._waiting == sum(present), "jobs of those who are here are counted"

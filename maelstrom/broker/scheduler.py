@@ -5,24 +5,32 @@ Rules of this file:
    that equal histories give equal decisions.
 2. A worker gets a few jobs more than it has slots, so that none waits for us between two jobs. When
    another worker idles and nothing is queued, one of these is recalled for it.
-3. A worker's loss is not the job's fault: its jobs go back to the head of the queue, FAULTS_MAX
-   times. A job that was on LOSSES_SUSPECT lost workers gets the next one for itself.
+3. A worker's loss is not the job's fault: its jobs go back to the head of the queue. But a job that
+   was on LOSSES_SUSPECT lost workers gets the next one for itself, and after LOSSES_MAX it is given
+   up, as it is after FAULTS_MAX faults of any kind.
 4. Every assignment has its attempt number. What is told of any other attempt is not believed.
 5. A client hears of a job's end once. What it left or took back is killed, and keeps its place
    until the worker says that it is gone.
 6. A large job that fits nowhere yet has one worker held for it, which gets no more until it fits.
+7. A worker that is absent or drained gets nothing. One that comes back keeps what it holds and was
+   not given to others meanwhile; what it does not hold never got there, and is queued again.
+8. The jobs of an absent client wait; what runs goes on.
+9. After a restart of ours, jobs that had been given to workers wait for these to come back.
 """
 
 import heapq
-from dataclasses import dataclass, field
 from typing import assert_never
 
+from maelstrom.broker.books import UNKNOWN_S, Job, Worker
 from maelstrom.broker.events import (
     Assign,
+    ClientAbsent,
+    ClientBack,
     ClientJoined,
     ClientLeft,
     Event,
     Fail,
+    Holding,
     Instruction,
     JobCancelled,
     JobEnded,
@@ -30,8 +38,12 @@ from maelstrom.broker.events import (
     JobReturned,
     Kill,
     Recall,
+    RestoreEnded,
     Tell,
     TellCancelled,
+    WorkerAbsent,
+    WorkerBack,
+    WorkerDraining,
     WorkerJoined,
     WorkerLost,
 )
@@ -40,65 +52,15 @@ from maelstrom.model.ids import ClientId, JobId, WorkerId
 
 FAULTS_MAX = 5
 LOSSES_SUSPECT = 2
-PREFETCH_MIN = 2
-PREFETCH_MAX = 8
-
-_UNKNOWN_S = float("inf")
-
-
-@dataclass(slots=True)
-class _Job:
-    shape: Shape
-    priority: int
-    estimate_s: float
-    number: int
-    worker: WorkerId | None = None
-    attempt: int = 0
-    faults: int = 0
-    losses: int = 0
-    is_told: bool = False
-    """Its client knows its end, or is gone: nothing is told any more."""
-    is_recalled: bool = False
-    is_unwanted: bool = False
-    """Cancelled unless it has begun."""
-
-
-@dataclass(slots=True)
-class _Worker:
-    slots: int
-    tokens: dict[str, int]
-    free: dict[str, int]
-    prefetch: int
-    jobs: dict[JobId, None] = field(default_factory=dict)
-    used: int = 0
-    recalled: int = 0
-    is_taken: bool = False
-    """By one job that runs alone."""
-    held_for: Shape | None = None
-
-    def fits(self, shape: Shape) -> bool:
-        """Whether there is room for it now."""
-        if self.is_taken or (shape.is_alone and self.jobs):
-            return False
-        # Only jobs of one slot are worth sending ahead: others would keep their resources idle.
-        ahead = self.prefetch if shape == Shape() else 0
-        return self.used + min(shape.slots, self.slots) <= self.slots + ahead and all(
-            self.free.get(name, 0) >= amount for name, amount in shape.tokens
-        )
-
-    def could_fit(self, shape: Shape) -> bool:
-        """Whether there would be room for it if nothing else was here."""
-        return shape.slots <= self.slots and all(
-            self.tokens.get(name, 0) >= amount for name, amount in shape.tokens
-        )
+LOSSES_MAX = 3
 
 
 class Scheduler:
     """The core; `handle` is the only way in."""
 
     def __init__(self) -> None:
-        self._workers: dict[WorkerId, _Worker] = {}
-        self._jobs: dict[JobId, _Job] = {}
+        self._workers: dict[WorkerId, Worker] = {}
+        self._jobs: dict[JobId, Job] = {}
         self._clients: dict[ClientId, dict[JobId, None]] = {}
         self._queue = Queue()
         self._count = 0
@@ -109,6 +71,8 @@ class Scheduler:
         self._idle: dict[WorkerId, None] = {}
         self._held: dict[Shape, WorkerId] = {}
         self._recalls = 0
+        # Jobs from before our restart that some worker may have.
+        self._unclaimed: dict[JobId, None] = {}
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take an event in; return what must be done now, in this order."""
@@ -132,6 +96,38 @@ class Scheduler:
             case ClientLeft(client):
                 return self._leave(client)
             case _:
+                return self._handle_rare(event)
+
+    def _handle_rare(
+        self,
+        event: ClientAbsent
+        | ClientBack
+        | WorkerAbsent
+        | WorkerBack
+        | WorkerDraining
+        | RestoreEnded,
+    ) -> list[Instruction]:
+        match event:
+            case ClientAbsent(client):
+                self._queue.absent(client, is_absent=True)
+                return self._match()
+            case ClientBack(client):
+                self._queue.absent(client, is_absent=False)
+                return self._match()
+            case WorkerAbsent(worker):
+                self._workers[worker].is_absent = True
+                self._let_go(worker)
+                return self._match()
+            case WorkerBack(worker, holding):
+                return self._return(worker, holding)
+            case WorkerDraining(worker, is_draining):
+                return self._drain(worker, is_draining=is_draining)
+            case RestoreEnded():
+                unclaimed, self._unclaimed = self._unclaimed, {}
+                for job in unclaimed:
+                    self._push(job, self._jobs[job])
+                return [*self._refuse_impossible(), *self._match()]
+            case _:
                 assert_never(event)
 
     def _enqueue(self, event: JobQueued) -> list[Instruction]:
@@ -145,15 +141,19 @@ class Scheduler:
                 tokens.append((name, amount))
         shape = Shape(slots, tuple(sorted(tokens)))
         self._count += 1
-        job = _Job(shape, event.priority, event.estimate_s or _UNKNOWN_S, self._count)
+        job = Job(shape, event.priority, event.estimate_s or UNKNOWN_S, self._count)
         self._jobs[event.job] = job
         self._clients[event.job.client][event.job] = None
+        if event.attempt:
+            job.attempt = event.attempt
+            self._unclaimed[event.job] = None
+            return []
         self._push(event.job, job)
         if shape != Shape() and self._workers and not self._is_possible(shape):
             return self._refuse_impossible()
         return self._match()
 
-    def _push(self, name: JobId, job: _Job) -> None:
+    def _push(self, name: JobId, job: Job) -> None:
         self._queue.push(
             name, job.shape, (not job.attempt, -job.priority, -job.estimate_s, job.number)
         )
@@ -163,6 +163,8 @@ class Scheduler:
 
     def _refuse_impossible(self) -> list[Instruction]:
         """Fail the jobs that none of the workers could ever run."""
+        if not self._workers:
+            return []
         doomed = {shape for shape in self._queue.shapes() if not self._is_possible(shape)}
         done: list[Instruction] = []
         for job, shape in self._queue.take_if(doomed.__contains__) if doomed else ():
@@ -181,15 +183,81 @@ class Scheduler:
 
     def _join(self, event: WorkerJoined) -> list[Instruction]:
         assert event.worker not in self._workers, "a worker joins once"
-        tokens = dict(event.resources)
-        prefetch = min(max(event.slots, PREFETCH_MIN), PREFETCH_MAX)
-        self._workers[event.worker] = _Worker(event.slots, tokens, dict(tokens), prefetch)
+        self._workers[event.worker] = Worker(event.slots, dict(event.resources))
+        claimed = self._claim_all(event.worker, event.holding)
         self._touch(event.worker)
-        return [*self._refuse_impossible(), *self._match()]
+        return [*claimed, *self._refuse_impossible(), *self._match()]
+
+    def _return(self, name: WorkerId, holding: Holding) -> list[Instruction]:
+        """Take up with a worker where the connection broke."""
+        worker = self._workers[name]
+        worker.is_absent = False
+        held = dict(holding)
+        done: list[Instruction] = []
+        for job_name in list(worker.jobs):
+            job = self._jobs[job_name]
+            if held.get(job_name) != job.attempt:
+                # It never got there, or its way back was cut.
+                self._release(job_name, job)
+                done += [] if job.is_told else self._again(job_name, job)
+                if job.is_told:
+                    self._forget(job_name)
+            elif job.is_told:
+                done.append(Kill(name, job_name, job.attempt))
+            elif job.is_recalled:
+                done.append(Recall(name, job_name, job.attempt))
+        done += self._claim_all(name, holding)
+        self._touch(name)
+        return [*done, *self._match()]
+
+    def _claim_all(self, name: WorkerId, holding: Holding) -> list[Instruction]:
+        """Give a worker again what it holds, and end what is not its own any more."""
+        worker = self._workers[name]
+        done: list[Instruction] = []
+        for job_name, attempt in holding:
+            if self._is_current(name, job_name, attempt):
+                continue
+            job = self._jobs.get(job_name)
+            if job is None or not self._may_claim(job_name, job, attempt, worker):
+                done.append(Kill(name, job_name, attempt))
+                continue
+            self._queue.remove(job_name)
+            self._unclaimed.pop(job_name, None)
+            self._place(name, worker, job_name, attempt)
+        return done
+
+    def _may_claim(self, name: JobId, job: Job, attempt: int, worker: Worker) -> bool:
+        # What is written down of a job may be a little older than what its worker knows.
+        is_known = attempt == job.attempt or (name in self._unclaimed and attempt > job.attempt)
+        return job.worker is None and is_known and worker.fits(job.shape)
+
+    def _drain(self, name: WorkerId, *, is_draining: bool) -> list[Instruction]:
+        worker = self._workers[name]
+        worker.is_draining = is_draining
+        if not is_draining:
+            self._touch(name)
+            return self._match()
+        self._let_go(name)
+        recalls = [
+            self._recall(job, self._jobs[job])
+            for job in worker.jobs
+            if not self._jobs[job].is_recalled
+        ]
+        return [*recalls, *self._match()]
+
+    def _let_go(self, name: WorkerId) -> None:
+        """Count on a worker no more; its entries in the heaps are skipped from now on."""
+        worker = self._workers[name]
+        self._idle.pop(name, None)
+        if worker.held_for is not None:
+            del self._held[worker.held_for]
+            worker.held_for = None
 
     def _touch(self, name: WorkerId) -> None:
         """Note that a worker's load changed."""
         worker = self._workers[name]
+        if not worker.is_open:
+            return
         heapq.heappush(self._roomy, (worker.used / worker.slots, name))
         surplus = len(worker.jobs) - worker.recalled - worker.slots
         if surplus > 0:
@@ -206,7 +274,7 @@ class Scheduler:
         while len(self._queue) and self._roomy:
             load, name = self._roomy[0]
             worker = self._workers.get(name)
-            if worker is None or worker.used / worker.slots != load:
+            if worker is None or not worker.is_open or worker.used / worker.slots != load:
                 heapq.heappop(self._roomy)
                 continue
             job = self._choose(name, worker)
@@ -225,7 +293,7 @@ class Scheduler:
             done += self._steal()
         return done
 
-    def _choose(self, name: WorkerId, worker: _Worker) -> JobId | None:
+    def _choose(self, name: WorkerId, worker: Worker) -> JobId | None:
         if worker.used >= worker.slots + worker.prefetch:
             return None
         for client in self._queue.clients():
@@ -240,32 +308,28 @@ class Scheduler:
                     worker.held_for = shape
         return None
 
-    def _assign(self, name: WorkerId, worker: _Worker, name_of_job: JobId) -> Instruction:
-        job = self._jobs[name_of_job]
+    def _assign(self, name: WorkerId, worker: Worker, name_of_job: JobId) -> Instruction:
+        attempt = self._jobs[name_of_job].attempt + 1
         self._queue.remove(name_of_job)
-        self._queue.hold(name_of_job.client, job.shape.slots)
-        job.worker = name
-        job.attempt += 1
-        worker.jobs[name_of_job] = None
-        worker.used += job.shape.slots
-        worker.is_taken = job.shape.is_alone
-        for token, amount in job.shape.tokens:
-            worker.free[token] -= amount
+        self._place(name, worker, name_of_job, attempt)
         if worker.held_for is not None:
             del self._held[worker.held_for]
             worker.held_for = None
         self._touch(name)
-        return Assign(name, name_of_job, job.attempt)
+        return Assign(name, name_of_job, attempt)
 
-    def _release(self, name_of_job: JobId, job: _Job) -> None:
+    def _place(self, name: WorkerId, worker: Worker, name_of_job: JobId, attempt: int) -> None:
+        job = self._jobs[name_of_job]
+        self._queue.hold(name_of_job.client, job.shape.slots)
+        job.worker = name
+        job.attempt = attempt
+        worker.take(name_of_job, job.shape)
+
+    def _release(self, name_of_job: JobId, job: Job) -> None:
         """Take a job off its worker."""
         assert job.worker is not None
         worker = self._workers[job.worker]
-        del worker.jobs[name_of_job]
-        worker.used -= job.shape.slots
-        worker.is_taken = False
-        for token, amount in job.shape.tokens:
-            worker.free[token] += amount
+        worker.give_back(name_of_job, job.shape)
         if job.is_recalled:
             worker.recalled -= 1
             self._recalls -= 1
@@ -290,7 +354,7 @@ class Scheduler:
         self._forget(event.job)
         return [*done, *self._match()]
 
-    def _again(self, name: JobId, job: _Job) -> list[Instruction]:
+    def _again(self, name: JobId, job: Job) -> list[Instruction]:
         """Put a job that was on a worker back to the head of the queue."""
         if job.is_unwanted:
             self._forget(name)
@@ -313,14 +377,16 @@ class Scheduler:
     def _lose(self, name: WorkerId) -> list[Instruction]:
         lost = self._workers[name]
         done: list[Instruction] = []
-        for job_name in list(lost.jobs):
+        for place, job_name in enumerate(list(lost.jobs)):
             job = self._jobs[job_name]
             self._release(job_name, job)
-            job.faults += 1
-            job.losses += 1
+            # Those behind had not begun, and did nobody any harm.
+            has_begun = place < lost.slots
+            job.faults += has_begun
+            job.losses += has_begun
             if job.is_told:
                 self._forget(job_name)
-            elif job.faults > FAULTS_MAX:
+            elif job.faults > FAULTS_MAX or job.losses > LOSSES_MAX:
                 self._forget(job_name)
                 message = f"{job.losses} workers were lost with this job"
                 done.append(
@@ -328,17 +394,15 @@ class Scheduler:
                 )
             else:
                 done += self._again(job_name, job)
-        if lost.held_for is not None:
-            del self._held[lost.held_for]
+        self._let_go(name)
         del self._workers[name]
-        self._idle.pop(name, None)
         return [*done, *self._match()]
 
     def _cancel(self, name: JobId, *, even_running: bool) -> list[Instruction]:
         job = self._jobs.get(name)
         if job is None or job.is_told:
             return []  # Its end is on its way.
-        if self._queue.remove(name):
+        if self._queue.remove(name) or name in self._unclaimed:
             self._forget(name)
             return [TellCancelled(name)]
         assert job.worker is not None
@@ -348,7 +412,7 @@ class Scheduler:
         job.is_unwanted = True
         return [] if job.is_recalled else [self._recall(name, job)]
 
-    def _recall(self, name: JobId, job: _Job) -> Instruction:
+    def _recall(self, name: JobId, job: Job) -> Instruction:
         assert job.worker is not None
         job.is_recalled = True
         self._recalls += 1
@@ -362,7 +426,7 @@ class Scheduler:
             surplus, name = self._crowded[0]
             worker = self._workers.get(name)
             now = len(worker.jobs) - worker.recalled - worker.slots if worker is not None else 0
-            if worker is None or now != -surplus:
+            if worker is None or not worker.is_open or now != -surplus:
                 heapq.heappop(self._crowded)
                 continue
             # The last that came is the last to begin.
@@ -381,7 +445,7 @@ class Scheduler:
         for name in list(self._clients.pop(client)):
             job = self._jobs[name]
             if job.worker is None:
-                del self._jobs[name]
+                self._forget(name)
             else:
                 if not job.is_told:
                     done.append(Kill(job.worker, name, job.attempt))
@@ -390,16 +454,24 @@ class Scheduler:
 
     def _forget(self, name: JobId) -> None:
         del self._jobs[name]
+        self._unclaimed.pop(name, None)
         self._clients.get(name.client, {}).pop(name, None)
+
+    def jobs_of(self, worker: WorkerId) -> list[JobId]:
+        """What a worker was given and has not answered yet."""
+        return list(self._workers[worker].jobs)
 
     def check(self) -> None:
         """Assert what must be true between two events."""
         self._queue.check()
         for name, job in self._jobs.items():
-            assert (job.worker is None) == (name in self._queue), "a job is queued or assigned"
+            states = (job.worker is not None, name in self._queue, name in self._unclaimed)
+            assert sum(states) == 1, "a job is queued, assigned or kept for whom it was assigned to"
             if job.worker is not None:
                 assert name in self._workers[job.worker].jobs, "a worker knows its jobs"
             assert name.client in self._clients or job.is_told, "a job has a client or is dying"
+        for name_of_worker in self._idle:
+            assert self._workers[name_of_worker].is_open, "who is away or drained is not idle"
         for worker in self._workers.values():
             shapes = [self._jobs[name].shape for name in worker.jobs]
             assert worker.used == sum(shape.slots for shape in shapes), "slots are counted"

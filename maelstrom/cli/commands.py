@@ -122,10 +122,12 @@ def broker(listen: Address, store: Path | None, store_size: int) -> None:
 def worker(broker: Address, slots: int, store: Path | None, store_size: int) -> None:
     """Run jobs for a broker, each in its own rootless container.
 
-    SIGTERM or Ctrl-C ends it and what it runs; the broker gives those jobs to other workers.
+    A connection that breaks is made anew; what runs goes on meanwhile.
+    SIGTERM or Ctrl-C ends it when what it runs has ended, a second one at once; the broker gives
+    those jobs to other workers.
     `maelstrom-sandbox --check` tells whether this host can run containers.
 
-    Exit status: 0 ended when asked to, or with its broker, 2 wrong arguments, 3 trouble with
+    Exit status: 0 ended when asked to, 2 wrong arguments, 3 trouble with
     network or store, 4 this host does not allow rootless containers.
     """
     from maelstrom.cli.worker import serve_address

@@ -11,6 +11,7 @@ from maelstrom.client.description import Description
 from maelstrom.client.driver import Driver, Engine, Request
 from maelstrom.client.plain import PlainEngine
 from maelstrom.client.record import Record
+from maelstrom.client.split import SplitEngine
 from maelstrom.client.target import ContainerPlanner, PlainPlanner
 from maelstrom.client.testrun import EndTarget
 from maelstrom.layers.hasher import Hasher
@@ -50,7 +51,13 @@ class TestClient:
             from maelstrom.client.session import Session
 
             cache = cache_directory()
-            engine = Session(broker=broker, slots=slots, store_root=cache / "store")
+
+            def session(broker: str | None) -> Session:
+                return Session(broker=broker, slots=slots, store_root=cache / "store")
+
+            engine = session(broker)
+            if broker is not None:
+                engine = SplitEngine(engine, lambda: session(None))
             self._hasher = Hasher(cache / "digests")
             self._planner = ContainerPlanner(self._hasher, engine.offer)
         else:

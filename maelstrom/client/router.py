@@ -5,6 +5,8 @@ Rules of this file:
 2. Before the connection stands, jobs are kept; then they leave in the order they came.
 3. A job that was taken back before it left never leaves.
 4. After a failure every job, old and new, hears of that failure.
+5. When the connection breaks, nothing is told. A broker that knows us still is told which jobs have
+   no outcome, and given those it does not know; another one is given all that are still wanted.
 """
 
 from typing import TypeAlias, assert_never
@@ -31,7 +33,19 @@ class TakenBack(msgspec.Struct, frozen=True):
 
 
 class Connected(msgspec.Struct, frozen=True):
-    """The broker is there."""
+    """The broker is there, and knows us from before if `is_resumed`."""
+
+    is_resumed: bool = False
+
+
+class Disconnected(msgspec.Struct, frozen=True):
+    """The broker cannot be reached; it is tried again."""
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """The broker does not know these jobs."""
+
+    jobs: tuple[int, ...]
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -61,7 +75,17 @@ class Wanted(msgspec.Struct, frozen=True):
     digests: tuple[Digest, ...]
 
 
-Event: TypeAlias = Submitted | TakenBack | Connected | Failed | Ended | Progressed | Wanted
+Event: TypeAlias = (
+    Submitted
+    | TakenBack
+    | Connected
+    | Disconnected
+    | Forgotten
+    | Failed
+    | Ended
+    | Progressed
+    | Wanted
+)
 
 # Instructions
 
@@ -77,6 +101,12 @@ class SendCancel(msgspec.Struct, frozen=True):
 
     job: int
     even_running: bool
+
+
+class SendResume(msgspec.Struct, frozen=True):
+    """Tell the broker which of the jobs it got have no outcome."""
+
+    jobs: tuple[int, ...]
 
 
 class SendContents(msgspec.Struct, frozen=True):
@@ -99,15 +129,17 @@ class TellStatus(msgspec.Struct, frozen=True):
     worker: str
 
 
-Instruction: TypeAlias = SendJob | SendCancel | SendContents | TellOutcome | TellStatus
+Instruction: TypeAlias = SendJob | SendCancel | SendResume | SendContents | TellOutcome | TellStatus
 
 
 class Router:
     """The core; `handle` is the only way in."""
 
     def __init__(self) -> None:
-        # A job's value tells whether it is with the broker.
+        # A job's value tells whether it was given to the broker.
         self._jobs: dict[int, bool] = {}
+        # Those that were taken back after that, and whether they are to be killed.
+        self._taken_back: dict[int, bool] = {}
         self._is_connected = False
         self._failure: InfrastructureFault | None = None
 
@@ -117,18 +149,18 @@ class Router:
             case Submitted(job):
                 return self._submit(job)
             case Ended(job, outcome):
-                if self._jobs.pop(job, None) is None:
-                    return []  # It has heard of its end already.
-                return [TellOutcome(job, outcome)]
+                return self._end(job, outcome) if job in self._jobs else []
             case Progressed(job, worker):
                 return [TellStatus(job, worker)] if job in self._jobs else []
             case TakenBack(job, even_running):
                 return self._take_back(job, even_running=even_running)
-            case Connected():
-                self._is_connected = True
-                jobs = list(self._jobs)
-                self._jobs = dict.fromkeys(jobs, True)
-                return [SendJob(job) for job in jobs]
+            case Connected(is_resumed):
+                return self._connect(is_resumed=is_resumed)
+            case Disconnected():
+                self._is_connected = False
+                return []
+            case Forgotten(jobs):
+                return self._give([job for job in jobs if job in self._jobs])
             case Failed(message, hint):
                 return self._fail(InfrastructureFault(message, hint))
             case Wanted(digests):
@@ -147,16 +179,42 @@ class Router:
         is_sent = self._jobs.get(job)
         if is_sent is None:
             return []
-        if is_sent:
-            return [SendCancel(job, even_running)]
+        if not is_sent:
+            return self._end(job, Cancelled())
+        self._taken_back[job] = even_running or self._taken_back.get(job, False)
+        return [SendCancel(job, even_running)] if self._is_connected else []
+
+    def _end(self, job: int, outcome: Outcome) -> list[Instruction]:
         del self._jobs[job]
-        return [TellOutcome(job, Cancelled())]
+        self._taken_back.pop(job, None)
+        return [TellOutcome(job, outcome)]
+
+    def _connect(self, *, is_resumed: bool) -> list[Instruction]:
+        self._is_connected = True
+        known = [job for job, is_sent in self._jobs.items() if is_sent and is_resumed]
+        done: list[Instruction] = [SendResume(tuple(known))] if is_resumed else []
+        done += [SendCancel(job, self._taken_back[job]) for job in known if job in self._taken_back]
+        return done + self._give(
+            [job for job, is_sent in self._jobs.items() if not (is_sent and is_resumed)]
+        )
+
+    def _give(self, jobs: list[int]) -> list[Instruction]:
+        """Give jobs to a broker that does not know them, unless they are not wanted any more."""
+        done: list[Instruction] = []
+        for job in jobs:
+            if job in self._taken_back:
+                done += self._end(job, Cancelled())
+            else:
+                self._jobs[job] = True
+                done.append(SendJob(job))
+        return done
 
     def _fail(self, failure: InfrastructureFault) -> list[Instruction]:
         if self._failure is None:
             self._failure = failure
         self._is_connected = False
         jobs, self._jobs = list(self._jobs), {}
+        self._taken_back.clear()
         return [TellOutcome(job, self._failure) for job in jobs]
 
     @property
@@ -168,5 +226,6 @@ class Router:
         """Assert what must be true between two events."""
         assert not (self._failure and self._is_connected), "after a failure nothing is connected"
         assert not (self._failure and self._jobs), "after a failure nobody waits"
-        for is_sent in self._jobs.values():
-            assert is_sent == self._is_connected, "all jobs are with the broker once it is there"
+        if self._is_connected:
+            assert all(self._jobs.values()), "all jobs are with the broker while it is there"
+        assert all(self._jobs.get(job) for job in self._taken_back), "what waits leaves no trace"

@@ -7,12 +7,15 @@ Rules of this file:
 3. Without a broker's address we start a broker and a worker, which die with us: their only ties are
    the connections we hold.
 4. The first failure is the one that is told; then every job hears of it.
+5. A connection that breaks is no failure: the broker is tried again for RECONNECT_S_MAX, and knows
+   us by our token.
 """
 
 import asyncio
 import contextlib
 import itertools
 import os
+import random
 import socket
 import threading
 from collections import deque
@@ -27,17 +30,20 @@ from maelstrom.client import router
 from maelstrom.client.children import Child, start_children
 from maelstrom.client.router import Router
 from maelstrom.client.uploader import Uploader
-from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError
+from maelstrom.errors import ConnectionLost, InfrastructureError, MaelstromError, ProtocolError
 from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import ExecutionError, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.wire import messages
 from maelstrom.wire.address import Address, connect, parse
+from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
 from maelstrom.wire.greeting import Hello, Role, hello
 
 STORE_BYTES_MAX = 10 << 30
 CLOSE_S_MAX = 5.0
+RECONNECT_S_MAX = 110.0
+"""A little less than a broker keeps what it has for us."""
 REASON_S = 0.2
 """How long we wait for the end of a child that explains why a connection ended."""
 
@@ -83,6 +89,10 @@ class Session:
         self._children: list[Child] = []
         self._connection: Connection | None = None
         self._uploader: Uploader | None = None
+        self._token = ""
+        self._is_greeted = False
+        self._backoff = Backoff(random.random)
+        self._reconnecting: asyncio.Task[None] | None = None
         self._spare: socket.socket | None = None
         self._thread: threading.Thread | None = None
         # What other threads ask for, and whether the loop knows that something is there.
@@ -206,30 +216,51 @@ class Session:
                 return spare
 
         else:
-            place = address
-            sock = await asyncio.to_thread(connect, place)
+            reach_blobs = self._dial
+            sock = await self._dial()
+        connection = self._connection = self._new_connection()
+        self._uploader = Uploader(connection, self._source, reach_blobs)
+        await loop.create_connection(lambda: connection, sock=sock)
 
-            async def reach_blobs() -> socket.socket:
-                return await asyncio.to_thread(connect, place)
+    async def _dial(self) -> socket.socket:
+        assert self._address is not None
+        return await asyncio.to_thread(connect, self._address)
 
-        self._connection = Connection(
-            hello(Role.CLIENT, __version__),
+    def _new_connection(self) -> Connection:
+        return Connection(
+            hello(Role.CLIENT, __version__, self._token),
             owner=self,
             codec=_FROM_BROKER,
-            is_watched=address is not None,
+            is_watched=self._address is not None,
         )
-        self._uploader = Uploader(self._connection, self._source, reach_blobs)
-        connection = self._connection
+
+    async def _reconnect(self) -> None:
+        loop = asyncio.get_running_loop()
+        lost = loop.time()
+        while True:
+            await asyncio.sleep(self._backoff.next_s())
+            try:
+                sock = await self._dial()
+            except ConnectionLost as error:
+                if loop.time() - lost < RECONNECT_S_MAX:
+                    continue
+                self._fail(error)
+                return
+            break
+        connection = self._connection = self._new_connection()
         await loop.create_connection(lambda: connection, sock=sock)
 
     def _source(self, digest: Digest) -> Source | None:
         return self._sources.get(digest)
 
     async def _end(self) -> None:
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.gather(self._reconnecting, return_exceptions=True)
         if self._uploader is not None:
             await self._uploader.close()
         if self._connection is not None:
-            self._connection.close()
+            self._connection.leave()
         if self._spare is not None:
             self._spare.close()
         for child in self._children:
@@ -257,6 +288,8 @@ class Session:
                         on_status(worker)
                 case router.SendCancel(job, even_running):
                     self._send(messages.Cancel(job, even_running))
+                case router.SendResume(jobs):
+                    self._send(messages.Resume(jobs))
                 case router.SendContents(digests):
                     assert self._uploader is not None
                     self._uploader.give(digests)
@@ -306,8 +339,9 @@ class Session:
 
     # What the connection and the children tell
 
-    def greeted(self, theirs: Hello) -> None:
-        """Wait to be welcomed."""
+    def greeted(self, theirs: Hello) -> None:  # noqa: ARG002  # Whoever it is, it is a broker.
+        """Wait to be welcomed; from now on this is worth coming back to."""
+        self._is_greeted = True
 
     def received_raw(self, chunk: bytes) -> None:
         """Refuse it: contents have their own connection."""
@@ -317,6 +351,9 @@ class Session:
         """Hand a message to the router."""
         match message:
             case messages.Ended(number, outcome):
+                if self._address is not None:
+                    assert self._connection is not None
+                    self._connection.count(len(outcome))
                 try:
                     told = _decode_outcome(outcome)
                 except msgspec.DecodeError as error:
@@ -326,18 +363,30 @@ class Session:
                 self._handle(router.Progressed(number, worker))
             case messages.Want(digests):
                 self._handle(router.Wanted(digests))
-            case messages.Welcome(token, is_local):
+            case messages.Unknown(numbers):
+                self._handle(router.Forgotten(numbers))
+            case messages.Welcome(token, is_local, is_resumed):
                 assert self._uploader is not None
-                self._uploader.welcomed(token, is_local=is_local)
-                self._handle(router.Connected())
+                assert self._connection is not None
+                self._token = token
+                self._backoff.reset()
+                self._uploader.welcomed(self._connection, token, is_local=is_local)
+                self._handle(router.Connected(is_resumed))
             case messages.Ping() | messages.Goodbye():
                 pass
             case _:
                 assert_never(message)
 
     def lost(self, error: MaelstromError | None) -> None:
-        """The broker is gone: find out why, and tell."""
+        """The broker is gone: come back if we may, else find out why, and tell."""
         if self._stop is None or self._stop.is_set():
+            return
+        assert self._connection is not None
+        if self._address is not None and self._is_greeted and not self._connection.is_final:
+            assert self._uploader is not None
+            self._uploader.disconnected()
+            self._handle(router.Disconnected())
+            self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
             return
         reason = error or InfrastructureError("the broker ended the connection")
         self._explain(reason)

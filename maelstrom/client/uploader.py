@@ -3,20 +3,24 @@
 import asyncio
 import contextlib
 import os
+import random
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from maelstrom import __version__
-from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError
+from maelstrom.errors import ConnectionLost, InfrastructureError, MaelstromError, ProtocolError
 from maelstrom.model.digest import Digest
 from maelstrom.wire import messages
+from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
 from maelstrom.wire.greeting import Hello, Role, hello
 
 CHUNK_BYTES = 1 << 18
 OFFER_FILES_MAX = 1000
+UPLOADS_MAX = 8
+"""How often a content is sent when the connection breaks: with the waits, about 10 s."""
 
 _FROM_BLOBS: Codec[messages.FromBlobs] = Codec(messages.FromBlobs)
 
@@ -39,9 +43,15 @@ class Uploader:
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._is_lost = False
+        self._backoff = Backoff(random.random)
 
-    def welcomed(self, token: str, *, is_local: bool) -> None:
-        """Hear what the broker makes of us."""
+    def disconnected(self) -> None:
+        """Forget what is to be sent: the broker asks again when it is there again."""
+        self._queue.clear()
+
+    def welcomed(self, control: Connection, token: str, *, is_local: bool) -> None:
+        """Hear what the broker makes of us, by this connection."""
+        self._control = control
         self._token = token
         self._is_local = is_local
         if is_local and self._task is None:
@@ -83,12 +93,24 @@ class Uploader:
         while self._queue:
             digest = self._queue.popleft()
             try:
-                await self._upload(digest)
+                await self._upload_patiently(digest)
             except Exception as error:
                 # Whatever it is: the broker waits for an answer.
                 reason = error.message if isinstance(error, MaelstromError) else str(error)
                 self._control.send(messages.Withhold(digest, reason))
         self._task = None
+
+    async def _upload_patiently(self, digest: Digest) -> None:
+        for tries_left in reversed(range(UPLOADS_MAX)):
+            try:
+                await self._upload(digest)
+            except ConnectionLost:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(self._backoff.next_s())
+            else:
+                self._backoff.reset()
+                return
 
     async def _upload(self, digest: Digest) -> None:
         source = self._source(digest)
@@ -122,7 +144,7 @@ class Uploader:
             connection.send_raw(content[start : start + CHUNK_BYTES])
             await connection.drain()
         if self._is_lost:
-            raise InfrastructureError("the connection for contents is lost")
+            raise ConnectionLost("the connection for contents is lost")
 
     async def _connect(self) -> Connection:
         if self._connection is None or self._is_lost:

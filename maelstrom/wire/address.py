@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from typing import NamedTuple
 
-from maelstrom.errors import InfrastructureError, UserError
+from maelstrom.errors import ConnectionLost, UserError
 
 CONNECT_S_MAX = 10.0
 
@@ -48,7 +48,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def connect(address: Address) -> socket.socket:
-    """Connect to a broker; raises InfrastructureError naming it."""
+    """Connect to a broker; raises ConnectionLost naming it."""
     try:
         if address.path:
             sock = socket.socket(socket.AF_UNIX)
@@ -62,7 +62,7 @@ def connect(address: Address) -> socket.socket:
             sock = socket.create_connection((address.host, address.port), CONNECT_S_MAX)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        raise InfrastructureError(
+        raise ConnectionLost(
             f"cannot reach the broker at {address}: {error.strerror or error}",
             hint="is `maelstrom-broker` running there?",
         ) from error

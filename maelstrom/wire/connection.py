@@ -6,7 +6,10 @@ Rules of this file:
    a peer that lets more than OUTGOING_BYTES_MAX wait is given up.
 3. Every end is heard of at least each HEARTBEAT_S; one that was silent for SILENCE_S_MAX is lost.
    A pair of sockets within one machine needs no such check: its end is always noticed.
-4. `lost` is called exactly once, last, with the error or None for a plain end.
+4. `lost` is called exactly once, last, with the error or None for a plain end. `is_final` tells
+   whether one end meant it, or whether it may be tried again.
+5. Messages that their sender keeps until they are known to have come are counted by `count`; the
+   number goes back with every heartbeat, and earlier when there are many.
 """
 
 import asyncio
@@ -21,7 +24,10 @@ from maelstrom.wire.greeting import Hello, Role, agree, encode_hello, read_hello
 from maelstrom.wire.messages import Goodbye, Message, Ping
 
 HEARTBEAT_S = 2.0
-SILENCE_S_MAX = 12.0
+SILENCE_S_MAX = 8.0
+COUNTED_MAX = 32
+COUNTED_BYTES_MAX = 1 << 20
+"""Of messages that their sender keeps: beyond that he hears of them before the next heartbeat."""
 GREETING_S_MAX = 10.0
 OUTGOING_BYTES_MAX = 512 << 20
 
@@ -92,6 +98,12 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self.on_resume: Callable[[], None] | None = None
+        self.on_heard: Callable[[int], None] | None = None
+        """Called with how many counted messages the other end has by now."""
+        self.is_final = False
+        self._counted = 0
+        self._uncounted_bytes = 0
+        self._told = 0
 
     # What asyncio calls
 
@@ -121,10 +133,18 @@ class Connection(asyncio.Protocol):
             message = self.codec.read(item)
             kind = type(message)
             if kind is Ping:
-                return
-            if kind is Goodbye:
-                raise ProtocolError(message.message[:1000], hint=message.hint[:1000])
-            self.owner.received(message)
+                if self.on_heard is not None:
+                    self.on_heard(message.heard)
+            elif kind is Goodbye:
+                self._dismiss(message)
+            else:
+                self.owner.received(message)
+
+    def _dismiss(self, goodbye: Goodbye) -> None:
+        self.is_final = True
+        if goodbye.message:
+            raise ProtocolError(goodbye.message[:1000], hint=goodbye.hint[:1000])
+        self.close()
 
     def _greet(self, body: bytes) -> None:
         theirs = read_hello(body)
@@ -212,11 +232,31 @@ class Connection(asyncio.Protocol):
             self._heard = self._loop.time()
             self._transport.resume_reading()
 
+    def count(self, size_bytes: int) -> None:
+        """Note that a message came that its sender keeps until he hears so."""
+        self._counted += 1
+        self._uncounted_bytes += size_bytes
+        if self._counted - self._told >= COUNTED_MAX or self._uncounted_bytes >= COUNTED_BYTES_MAX:
+            self._ping()
+
+    def _ping(self) -> None:
+        self._told = self._counted
+        self._uncounted_bytes = 0
+        self.send(Ping(self._counted))
+
+    def leave(self) -> None:
+        """End the connection for good, with nothing wrong."""
+        self.is_final = True
+        if self._is_greeted:
+            self.send(Goodbye(""))
+        self.close()
+
     def refuse(self, error: MaelstromError) -> None:
-        """Say why, and end the connection."""
+        """Say why, and end the connection for good."""
         if self._is_closing:
             return
         self._error = error
+        self.is_final = True
         if self._is_greeted:
             self.send(Goodbye(error.message, error.hint))
         self.close()
@@ -255,5 +295,5 @@ class Connection(asyncio.Protocol):
             self.abort(ProtocolError(f"the other end was silent for {silence_s:.0f} s"))
             return
         if not self.is_paused:
-            self.send(Ping())
+            self._ping()
         self._timer = self._loop.call_later(HEARTBEAT_S, self._beat)

@@ -18,13 +18,17 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ping(Message, frozen=True, tag=0):
-    """I am here. Sent when there was nothing else to send; nothing follows."""
+    """I am here; nothing follows."""
+
+    heard: int = 0
+    """How many of the messages that you keep for me (Ended, Report) came by this connection."""
 
 
 class Goodbye(Message, frozen=True, tag=1):
-    """I end this connection, and this is why. Nothing follows."""
+    """I end this connection for good, and this is why. Nothing follows."""
 
     message: str
+    """Empty if nothing is wrong."""
     hint: str = ""
 
 
@@ -37,6 +41,8 @@ class Welcome(Message, frozen=True, tag=2):
     token: str
     is_local: bool
     """Whether paths of your files mean the same to me: then offer content as paths."""
+    is_resumed: bool = False
+    """Whether I know you by the token of your hello. A client says Resume then."""
 
 
 # Client to broker
@@ -76,6 +82,13 @@ class Withhold(Message, frozen=True, tag=13):
     message: str
 
 
+class Resume(Message, frozen=True, tag=14):
+    """These jobs have no outcome yet, and no others. Ended follows for those that ended while I was
+    away, and Unknown for those that you do not know."""
+
+    numbers: tuple[int, ...]
+
+
 # Broker to client
 
 
@@ -100,15 +113,23 @@ class Ended(Message, frozen=True, tag=22):
     outcome: bytes
 
 
+class Unknown(Message, frozen=True, tag=23):
+    """I do not know these jobs of yours (any more). Submit them again."""
+
+    numbers: tuple[int, ...]
+
+
 # Worker to broker
 
 
 class Join(Message, frozen=True, tag=30):
-    """I can run jobs."""
+    """I can run jobs. For those that I hold and should not, Kill follows."""
 
     name: str
     slots: int
     resources: tuple[tuple[str, int], ...] = ()
+    holding: tuple[tuple[JobId, int], ...] = ()
+    """Jobs and attempts that I was given before the connection broke."""
 
 
 class Started(Message, frozen=True, tag=31):
@@ -133,6 +154,10 @@ class Return(Message, frozen=True, tag=33):
 
     job: JobId
     attempt: int
+
+
+class Leave(Message, frozen=True, tag=34):
+    """Give me nothing more. Recall follows for what has not begun, Goodbye when all has ended."""
 
 
 # Broker to worker
@@ -204,9 +229,9 @@ class Absent(Message, frozen=True, tag=55):
     message: str
 
 
-ClientToBroker = Submit | Cancel | Offer | Withhold | Ping | Goodbye
-BrokerToClient = Ended | Status | Want | Welcome | Ping | Goodbye
-WorkerToBroker = Report | Started | Return | Join | Ping | Goodbye
+ClientToBroker = Submit | Cancel | Offer | Withhold | Resume | Ping | Goodbye
+BrokerToClient = Ended | Status | Want | Unknown | Welcome | Ping | Goodbye
+WorkerToBroker = Report | Started | Return | Join | Leave | Ping | Goodbye
 BrokerToWorker = Assign | Recall | Kill | Welcome | Ping | Goodbye
 ToBlobs = Put | Get | Ping | Goodbye
 FromBlobs = Stored | Refused | Blob | Absent | Welcome | Ping | Goodbye

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, assert_never
@@ -16,9 +17,11 @@ from maelstrom.model.outcome import ExecutionError, InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
+from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection, encode
 from maelstrom.wire.framing import FRAME_BYTES_MAX
 from maelstrom.wire.greeting import Hello, Role, hello
+from maelstrom.wire.outbox import Outbox
 from maelstrom.worker import dispatcher
 from maelstrom.worker.dispatcher import Dispatcher
 from maelstrom.worker.fetcher import Fetcher
@@ -45,7 +48,11 @@ class Pool(Protocol):
 
 
 class Worker:
-    """One worker, for one connection to a broker; `run` is its life."""
+    """One worker of one broker; `run` is its life.
+
+    A connection that breaks is made anew, as often as need be; what runs goes on meanwhile. Only a
+    goodbye ends a worker, or the end of a pair of sockets, which cannot be had again.
+    """
 
     def __init__(self, *, store: DiskStore, pool: Pool, slots: int, name: str) -> None:
         self._store = store
@@ -57,11 +64,26 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_ready = False
         self._token = ""
+        self._is_greeted = False
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fetcher: Fetcher | None = None
-        self._connection = Connection(
-            hello(Role.WORKER, __version__), owner=self, codec=_FROM_BROKER
+        self._reach: Callable[[], Awaitable[socket.socket]] | None = None
+        self._backoff = Backoff(random.random)
+        # Reports that the broker may not have, if the connection can break.
+        self._outbox: Outbox[messages.Report] = Outbox()
+        self._is_watched = True
+        self._is_stopping = False
+        self._connection = self._new_connection()
+
+    def _new_connection(self) -> Connection:
+        connection = Connection(
+            hello(Role.WORKER, __version__, self._token),
+            owner=self,
+            codec=_FROM_BROKER,
+            is_watched=self._is_watched,
         )
+        connection.on_heard = self._heard
+        return connection
 
     async def run(
         self,
@@ -70,9 +92,10 @@ class Worker:
         *,
         is_watched: bool = True,
     ) -> None:
-        """Serve the broker until the connection ends; raises what ended it, if it was an error."""
+        """Serve the broker until one of us ends it; raises what ended it, if it was an error."""
         self._fetcher = Fetcher(self._store, reach)
-        self._connection.is_watched = is_watched
+        self._reach = reach
+        self._is_watched = self._connection.is_watched = is_watched
         loop = asyncio.get_running_loop()
         try:
             # The sandbox first: it must be there before any thread is.
@@ -89,12 +112,15 @@ class Worker:
         self._join()
 
     def stop(self) -> None:
-        """End it, from outside."""
-        if not self._ended.done():
+        """End it, from outside: first when what runs has ended, the second time at once."""
+        if self._is_watched and not self._is_stopping and self._dispatcher.jobs:
+            self._is_stopping = True
+            self._connection.send(messages.Leave())
+        elif not self._ended.done():
             self._ended.set_result(None)
 
     async def _close(self) -> None:
-        self._connection.close()
+        self._connection.leave()
         if self._fetcher is not None:
             self._fetcher.close()
         for task in self._tasks:
@@ -105,20 +131,40 @@ class Worker:
 
     # What the connection tells
 
-    def greeted(self, theirs: Hello) -> None:
-        """Wait to be welcomed."""
+    def greeted(self, theirs: Hello) -> None:  # noqa: ARG002  # Whoever it is, it is a broker.
+        """Wait to be welcomed; from now on this is worth coming back to."""
+        self._is_greeted = True
 
     def received_raw(self, chunk: bytes) -> None:
         """Refuse it: contents have their own connection."""
         raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
     def lost(self, error: MaelstromError | None) -> None:
-        """End when the broker is gone."""
-        if not self._ended.done():
-            if error is None:
-                self._ended.set_result(None)
-            else:
-                self._ended.set_exception(error)
+        """Come back, unless the broker or we meant it, or it never let us in."""
+        if self._ended.done():
+            return
+        if self._is_watched and self._is_greeted and not self._connection.is_final:
+            self._spawn(self._reconnect())
+        elif error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+    async def _reconnect(self) -> None:
+        assert self._reach is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._backoff.next_s())
+            try:
+                sock = await self._reach()
+            except MaelstromError:
+                continue  # It is tried for as long as we live: whoever runs us ends us.
+            break
+        connection = self._connection = self._new_connection()
+        await loop.create_connection(lambda: connection, sock=sock)
+
+    def _heard(self, count: int) -> None:
+        self._outbox.heard(count)
 
     def received(self, message: messages.BrokerToWorker) -> None:
         """Hand a message to the core."""
@@ -132,6 +178,7 @@ class Worker:
             case messages.Welcome(token):
                 assert self._fetcher is not None
                 self._token = self._fetcher.token = token
+                self._backoff.reset()
                 self._join()
             case messages.Ping() | messages.Goodbye():
                 pass
@@ -139,12 +186,21 @@ class Worker:
                 assert_never(message)
 
     def _join(self) -> None:
-        if self._is_ready and self._token:
-            self._connection.send(messages.Join(self._name, self._slots))
+        if not self._is_ready or not self._token:
+            return
+        unsure = self._outbox.restart()
+        holding = [(report.job, report.attempt) for report in unsure] + self._dispatcher.jobs
+        self._connection.send(messages.Join(self._name, self._slots, (), tuple(holding)))
+        for report in unsure:
+            self._send_report(report)
+        if self._is_stopping:
+            self._connection.send(messages.Leave())
 
     def _assign(self, message: messages.Assign) -> None:
         try:
             spec = JobSpec.decode(message.spec)
+            if self._is_watched and spec.is_local:
+                raise SpecError("a job with binds or the host's network, sent to another machine")
         except SpecError as error:
             self._report(message.job, message.attempt, ExecutionError(error.message, error.hint))
             return
@@ -212,7 +268,12 @@ class Worker:
             )
             encoded = encode(outcome)
         is_fault = isinstance(outcome, InfrastructureFault)
-        self._connection.send(messages.Report(job, attempt, encoded, is_fault))
+        self._send_report(messages.Report(job, attempt, encoded, is_fault))
+
+    def _send_report(self, report: messages.Report) -> None:
+        if self._is_watched:
+            self._outbox.keep(report)
+        self._connection.send(report)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -7,7 +7,8 @@ Rules of this file:
    jobs that wait, and is tried anew for the next.
 3. What a job uses is kept; of the layers that no job uses, the LAYERS_IDLE_MAX used last are kept.
 4. A job that was recalled is given back if it has not begun. One that was killed always ends.
-5. Each assignment is answered exactly once, by Report or Return.
+5. Each assignment is answered exactly once, by Report or Return. Two attempts of one job may meet
+   here, when the broker took us for lost; neither knows of the other.
 """
 
 from collections import OrderedDict, deque
@@ -124,11 +125,14 @@ class ReturnJob(msgspec.Struct, frozen=True):
 Instruction: TypeAlias = PrepareLayer | ReleaseLayer | StartJob | KillJob | ReportJob | ReturnJob
 
 
+Place: TypeAlias = tuple[JobId, int]
+"""A job and its attempt."""
+
+
 class _Job:
-    __slots__ = ("attempt", "is_running", "lacking", "layers", "slots")
+    __slots__ = ("is_running", "lacking", "layers", "slots")
 
     def __init__(self, event: JobAssigned) -> None:
-        self.attempt = event.attempt
         self.layers = tuple(dict.fromkeys(event.layers))
         self.slots = event.slots
         self.lacking: dict[Digest, None] = {}
@@ -141,7 +145,7 @@ class _Layer:
     def __init__(self) -> None:
         self.is_prepared = False
         self.users = 0
-        self.waiting: dict[JobId, None] = {}
+        self.waiting: dict[Place, None] = {}
 
 
 class Dispatcher:
@@ -150,8 +154,8 @@ class Dispatcher:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._free = slots
-        self._jobs: dict[JobId, _Job] = {}
-        self._ready: deque[tuple[JobId, int]] = deque()
+        self._jobs: dict[Place, _Job] = {}
+        self._ready: deque[Place] = deque()
         self._layers: dict[Digest, _Layer] = {}
         self._idle: OrderedDict[Digest, None] = OrderedDict()
 
@@ -159,7 +163,7 @@ class Dispatcher:
         """Take an event in; return what must be done now, in this order."""
         match event:
             case JobEnded(job, attempt, outcome):
-                return self._end(job, attempt, outcome)
+                return self._end((job, attempt), outcome)
             case JobAssigned():
                 return self._accept(event)
             case LayerPrepared(layer):
@@ -167,21 +171,21 @@ class Dispatcher:
             case LayerFailed():
                 return self._failed(event)
             case JobRecalled(job, attempt):
-                return self._withdraw(job, attempt, ReturnJob(job, attempt))
+                return self._withdraw((job, attempt), ReturnJob(job, attempt))
             case JobKilled(job, attempt):
-                return self._kill(job, attempt)
+                return self._kill((job, attempt))
             case _:
                 assert_never(event)
 
     def _accept(self, event: JobAssigned) -> list[Instruction]:
-        known = self._jobs.get(event.job)
-        if known is not None:
-            # The broker never gives us the job twice; whoever does gets one answer for both.
+        place = (event.job, event.attempt)
+        if place in self._jobs:
+            # The broker never gives us an attempt twice; whoever does gets one answer for both.
             return []
         if event.slots > self._slots:
             message = f"the job needs {event.slots} slots and this worker has {self._slots}"
             return [ReportJob(event.job, event.attempt, ExecutionError(message))]
-        job = self._jobs[event.job] = _Job(event)
+        job = self._jobs[place] = _Job(event)
         done: list[Instruction] = []
         for digest in job.layers:
             layer = self._layers.get(digest)
@@ -191,36 +195,34 @@ class Dispatcher:
             layer.users += 1
             self._idle.pop(digest, None)
             if not layer.is_prepared:
-                layer.waiting[event.job] = None
+                layer.waiting[place] = None
                 job.lacking[digest] = None
         if not job.lacking:
-            self._ready.append((event.job, event.attempt))
+            self._ready.append(place)
         return [*done, *self._start()]
 
     def _start(self) -> list[Instruction]:
         done: list[Instruction] = []
         while self._ready:
-            name, attempt = self._ready[0]
-            job = self._jobs.get(name)
-            if job is None or job.attempt != attempt:
+            job = self._jobs.get(self._ready[0])
+            if job is None:
                 self._ready.popleft()  # It was taken back while it waited.
                 continue
             if job.slots > self._free:
                 break
-            self._ready.popleft()
             self._free -= job.slots
             job.is_running = True
-            done.append(StartJob(name, attempt))
+            done.append(StartJob(*self._ready.popleft()))
         return done
 
     def _prepared(self, digest: Digest) -> list[Instruction]:
         layer = self._layers[digest]
         layer.is_prepared = True
-        for name in layer.waiting:
-            job = self._jobs[name]
+        for place in layer.waiting:
+            job = self._jobs[place]
             del job.lacking[digest]
             if not job.lacking:
-                self._ready.append((name, job.attempt))
+                self._ready.append(place)
         layer.waiting.clear()
         return [*self._let_go(digest, layer), *self._start()]
 
@@ -229,37 +231,36 @@ class Dispatcher:
         kind = ExecutionError if event.is_specs_fault else InfrastructureFault
         outcome = kind(event.message, event.hint)
         done: list[Instruction] = []
-        for name in list(layer.waiting):
-            attempt = self._jobs[name].attempt
-            done += [ReportJob(name, attempt, outcome), *self._forget(name)]
+        for place in list(layer.waiting):
+            done += [ReportJob(*place, outcome), *self._forget(place)]
         assert not layer.users, "whoever uses a layer that is not prepared waits for it"
         self._idle.pop(event.layer, None)
         del self._layers[event.layer]
         return [*done, ReleaseLayer(event.layer)]
 
-    def _withdraw(self, name: JobId, attempt: int, answer: Instruction) -> list[Instruction]:
-        job = self._jobs.get(name)
-        if job is None or job.attempt != attempt or job.is_running:
+    def _withdraw(self, place: Place, answer: Instruction) -> list[Instruction]:
+        job = self._jobs.get(place)
+        if job is None or job.is_running:
             return []
-        return [answer, *self._forget(name), *self._start()]
+        return [answer, *self._forget(place), *self._start()]
 
-    def _kill(self, name: JobId, attempt: int) -> list[Instruction]:
-        job = self._jobs.get(name)
-        if job is not None and job.attempt == attempt and job.is_running:
-            return [KillJob(name, attempt)]
-        return self._withdraw(name, attempt, ReportJob(name, attempt, Cancelled()))
+    def _kill(self, place: Place) -> list[Instruction]:
+        job = self._jobs.get(place)
+        if job is not None and job.is_running:
+            return [KillJob(*place)]
+        return self._withdraw(place, ReportJob(*place, Cancelled()))
 
-    def _end(self, name: JobId, attempt: int, outcome: Outcome) -> list[Instruction]:
-        self._free += self._jobs[name].slots
-        return [ReportJob(name, attempt, outcome), *self._forget(name), *self._start()]
+    def _end(self, place: Place, outcome: Outcome) -> list[Instruction]:
+        self._free += self._jobs[place].slots
+        return [ReportJob(*place, outcome), *self._forget(place), *self._start()]
 
-    def _forget(self, name: JobId) -> list[Instruction]:
-        job = self._jobs.pop(name)
+    def _forget(self, place: Place) -> list[Instruction]:
+        job = self._jobs.pop(place)
         done: list[Instruction] = []
         for digest in job.layers:
             layer = self._layers[digest]
             layer.users -= 1
-            layer.waiting.pop(name, None)
+            layer.waiting.pop(place, None)
             done += self._let_go(digest, layer)
         return done
 
@@ -274,21 +275,25 @@ class Dispatcher:
         del self._layers[oldest]
         return [ReleaseLayer(oldest)]
 
+    @property
+    def jobs(self) -> list[Place]:
+        """What was assigned and not answered yet."""
+        return list(self._jobs)
+
     def check(self) -> None:
         """Assert what must be true between two events."""
         running = [job for job in self._jobs.values() if job.is_running]
         assert self._free == self._slots - sum(job.slots for job in running), "slots are counted"
         assert self._free >= 0, "no slot is given twice"
         # What was taken back leaves its place behind, under its old attempt.
-        current = {(name, job.attempt) for name, job in self._jobs.items()}
-        waiting = [place for place in self._ready if place in current]
+        waiting = [place for place in self._ready if place in self._jobs]
         assert len(waiting) == len(set(waiting)), "a job is ready once"
-        for name, job in self._jobs.items():
+        for place, job in self._jobs.items():
             assert not (job.is_running and job.lacking), "what runs lacks nothing"
-            is_ready = (name, job.attempt) in self._ready
+            is_ready = place in self._ready
             assert job.is_running + is_ready + bool(job.lacking) == 1, "a job is in one state"
             for digest in job.lacking:
-                assert name in self._layers[digest].waiting, "a layer knows who waits"
+                assert place in self._layers[digest].waiting, "a layer knows who waits"
         for digest, layer in self._layers.items():
             users = sum(digest in job.layers for job in self._jobs.values())
             assert layer.users == users, "users of a layer are counted"

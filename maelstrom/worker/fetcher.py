@@ -2,20 +2,30 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import Awaitable, Callable
 
 from maelstrom import __version__
-from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError, StoreError
+from maelstrom.errors import (
+    ConnectionLost,
+    InfrastructureError,
+    MaelstromError,
+    ProtocolError,
+    StoreError,
+)
 from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import Manifest
 from maelstrom.store.disk import BlobWriter, DiskStore
 from maelstrom.wire import messages
+from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
 from maelstrom.wire.greeting import Hello, Role, hello
 from maelstrom.worker.builder import LayerBuilder
 
 BUILDS_AT_ONCE_MAX = 4
+FETCHES_MAX = 8
+"""How often contents are asked for when the connection breaks: with the waits, about 10 s."""
 
 _FROM_BLOBS: Codec[messages.FromBlobs] = Codec(messages.FromBlobs)
 
@@ -49,7 +59,7 @@ class BlobSource:
                 fresh.append(digest)
             waiting.append(future)
         if self.is_lost:
-            self._fail(StoreError("the connection for contents is lost"))
+            self._fail(ConnectionLost("the connection for contents is lost"))
         elif fresh:
             self.connection.send(messages.Get(tuple(fresh)))
         for result in await asyncio.gather(*waiting, return_exceptions=True):
@@ -111,7 +121,8 @@ class BlobSource:
         if self._writer is not None:
             self._writer.abort()
             self._writer = None
-        self._fail(error or StoreError("the connection for contents is lost"))
+        reason = "the connection for contents is lost"
+        self._fail(ConnectionLost(f"{reason}: {error.message}" if error else reason))
 
     def _fail(self, error: MaelstromError) -> None:
         for digest in list(self._wanted):
@@ -131,6 +142,7 @@ class Fetcher:
         self._reaching = asyncio.Lock()
         self._building = asyncio.Semaphore(BUILDS_AT_ONCE_MAX)
         self.token = ""
+        self._backoff = Backoff(random.random)
 
     async def prepare(self, layer: Digest) -> None:
         """Pin a layer, fetch what it is made of and lay it out; raises MaelstromError."""
@@ -154,17 +166,33 @@ class Fetcher:
             raise StoreError(
                 f"blob {missing[0].short} is not in the store that is shared with the broker"
             )
+        for tries_left in reversed(range(FETCHES_MAX)):
+            try:
+                await self._fetch(missing, self._reach)
+            except ConnectionLost:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(self._backoff.next_s())
+                # What came before the connection broke need not come again.
+                missing = await asyncio.to_thread(self._store.missing, missing)
+            else:
+                self._backoff.reset()
+                return
+
+    async def _fetch(
+        self, missing: list[Digest], reach: Callable[[], Awaitable[socket.socket]]
+    ) -> None:
         async with self._reaching:
             if self._source is None or self._source.is_lost:
-                self._source = await self._connect(self._reach)
+                self._source = await self._connect(reach)
         await self._source.get(missing)
 
     async def _connect(self, reach: Callable[[], Awaitable[socket.socket]]) -> BlobSource:
         source = BlobSource(self._store, self.token)
         try:
             sock = await reach()
-        except OSError as error:
-            raise InfrastructureError(f"cannot reach the broker: {error}") from error
+        except (OSError, InfrastructureError) as error:
+            raise ConnectionLost(f"cannot reach the broker: {error}") from error
         await asyncio.get_running_loop().create_connection(lambda: source.connection, sock=sock)
         return source
 

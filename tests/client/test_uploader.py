@@ -25,7 +25,7 @@ async def _greet() -> None:
 
     control = Connection(hello(Role.CLIENT, __version__), owner=None, codec=_FROM_BROKER)
     uploader = Uploader(control, lambda digest: None, reach)
-    uploader.welcomed("token", is_local=True)
+    uploader.welcomed(control, "token", is_local=True)
     said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(theirs, 1000), 5)
     await uploader.close()
     theirs.close()
