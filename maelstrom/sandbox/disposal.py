@@ -8,6 +8,9 @@ import os
 import socket
 
 DESCRIPTORS_MAX = 200
+# The kernel counts what is under way against the user's limit of open files: a slot that is faster
+# than its other end must wait for it. The least it grants holds some five messages.
+SEND_BUFFER_BYTES = 1
 
 
 class Disposal:
@@ -15,6 +18,7 @@ class Disposal:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def dispose(self, descriptors: list[int]) -> None:
         """Let go of descriptors; what the other end does not take ends here."""

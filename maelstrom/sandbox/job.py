@@ -45,13 +45,37 @@ class Surprise(Exception):
     """The slot is not what it should be: it must be replaced."""
 
 
+class Pipes(NamedTuple):
+    """What a job's output goes through.
+
+    We hold the job's ends too as long as it runs, so that no end of a stream wakes us up.
+    """
+
+    stdout: int
+    stderr: int
+    stdout_end: int
+    stderr_end: int
+
+    @classmethod
+    def open(cls) -> "Pipes":
+        """Make them; only our own ends do not block."""
+        stdout, stdout_end = os.pipe2(os.O_CLOEXEC)
+        stderr, stderr_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(stdout, False)
+        os.set_blocking(stderr, False)
+        return cls(stdout, stderr, stdout_end, stderr_end)
+
+    def close(self) -> None:
+        """Let go of them."""
+        for descriptor in self:
+            os.close(descriptor)
+
+
 class Process(NamedTuple):
-    """The program that runs, and the ends of its pipes."""
+    """The program that runs."""
 
     pid: int
     descriptor: int
-    stdout: int
-    stderr: int
     started_s: float
 
 
@@ -101,53 +125,66 @@ class Capture:
             self._dropped += excess
 
 
-def spawn(step: Spawn, files: StageFiles, null: int) -> Process:
+def spawn(step: Spawn, files: StageFiles, null: int, pipes: Pipes) -> Process:
     """Start the program; raises StartError, or OSError where the slot itself is short of means."""
     path = find_program(step.program, step.search_path)
     stdin = _open_stdin(step.stdin) if step.stdin else null
-    stdout, stdout_end = os.pipe2(os.O_CLOEXEC)
-    stderr, stderr_end = os.pipe2(os.O_CLOEXEC)
     if files.last_pid >= 0:
         # So every job finds itself with the same PID.
         os.pwrite(files.last_pid, b"1", 0)
     os.pwrite(files.oom_score, _OOM_SCORE_JOB, 0)
+    streams = (stdin, pipes.stdout_end, pipes.stderr_end)
     few = step.open_files_max if step.open_files_max < SLOT_FILES_MIN else 0
-    own_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if few:
-        # Fewer than the slot itself needs, so only while the program starts; and the library
-        # refuses to hand on descriptors above the limit.
-        least = max(stdin, stdout_end, stderr_end) + 1
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, least), own_limits[1]))
     started_s = time.monotonic()
     try:
-        pid = os.posix_spawn(
-            path,
-            step.arguments,
-            dict(step.environment),
-            file_actions=(
-                (os.POSIX_SPAWN_DUP2, stdin, 0),
-                (os.POSIX_SPAWN_DUP2, stdout_end, 1),
-                (os.POSIX_SPAWN_DUP2, stderr_end, 2),
-            ),
-            setsid=True,
-            setsigmask=(),
-            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        pid = (
+            _spawn_with_few_files(step, path, streams, few) if few else _spawn(step, path, streams)
         )
     except OSError as error:
-        os.close(stdout)
-        os.close(stderr)
         number = error.errno or 0
         raise StartError(explain_start(path, number), number) from error
     finally:
         os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
-        if few:
-            resource.setrlimit(resource.RLIMIT_NOFILE, own_limits)
-        for descriptor in (stdout_end, stderr_end, *((stdin,) if stdin != null else ())):
+        if stdin != null:
+            os.close(stdin)
+    return Process(pid, os.pidfd_open(pid), started_s)
+
+
+def _spawn(step: Spawn, path: bytes, streams: tuple[int, ...]) -> int:
+    return os.posix_spawn(
+        path,
+        step.arguments,
+        dict(step.environment),
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(streams)
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+    )
+
+
+def _spawn_with_few_files(step: Spawn, path: bytes, streams: tuple[int, ...], few: int) -> int:
+    """Let the program have fewer open files than the slot itself needs.
+
+    So the limit holds only while it starts; and as the library refuses to hand on descriptors above
+    it, the slot's own standard ones are the job's for that time.
+    """
+    own_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    own = [os.dup(number) for number in range(len(streams))]
+    try:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, own_limits[1]))
+        pid = _spawn(step, path, ())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, own_limits)
+        for number, descriptor in enumerate(own):
+            os.dup2(descriptor, number)
             os.close(descriptor)
-    if few:
-        # For good: it could have raised a soft limit.
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, few))
-    return Process(pid, os.pidfd_open(pid), stdout, stderr, started_s)
+    # For good: it could have raised a soft limit.
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, few))
+    return pid
 
 
 def _open_stdin(content: bytes) -> int:
@@ -162,14 +199,13 @@ def _open_stdin(content: bytes) -> int:
 class Watcher:
     """Looks after one running job until nothing of it is left."""
 
-    def __init__(self, process: Process, watch: Watch, channel: Channel) -> None:
+    def __init__(self, process: Process, pipes: Pipes, watch: Watch, channel: Channel) -> None:
         self._process = process
         self._watch = watch
         self._channel = channel
-        self._captures = {
-            process.stdout: Capture(watch.output_bytes_max),
-            process.stderr: Capture(watch.output_bytes_max),
-        }
+        self._stdout = Capture(watch.output_bytes_max)
+        self._stderr = Capture(watch.output_bytes_max)
+        self._captures = {pipes.stdout: self._stdout, pipes.stderr: self._stderr}
         self._why = ""
         self._deadline_s = process.started_s + (watch.timeout_s or float("inf"))
         self._sample_s = process.started_s + SAMPLE_INTERVAL_S
@@ -179,12 +215,9 @@ class Watcher:
         """Wait for the end, bring it about where it must be, and clean up after it."""
         self._wait()
         duration_s = time.monotonic() - self._process.started_s
-        kill_all(signal.SIGKILL)
         status, usage = self._reap()
         for descriptor, capture in self._captures.items():
             _drain(descriptor, capture)
-            os.close(descriptor)
-        os.close(self._process.descriptor)
         return Ended(
             self._why,
             status,
@@ -192,8 +225,8 @@ class Watcher:
             usage[0],
             usage[1],
             max(self._memory_peak_bytes, usage[2]),
-            self._captures[self._process.stdout].result(),
-            self._captures[self._process.stderr].result(),
+            self._stdout.result(),
+            self._stderr.result(),
         )
 
     def _wait(self) -> None:
@@ -210,11 +243,7 @@ class Watcher:
                         raise WorkerGone
                     self._why = "killed"
                     return
-                content = os.read(descriptor, READ_BYTES)
-                if content:
-                    self._captures[descriptor].add(content)
-                else:
-                    poll.unregister(descriptor)
+                self._captures[descriptor].add(os.read(descriptor, READ_BYTES))
             if self._is_over(time.monotonic()):
                 return
 
@@ -242,7 +271,7 @@ class Watcher:
         return held > self._watch.memory_bytes_max
 
     def _reap(self) -> tuple[int, tuple[float, float, int]]:
-        """Wait until no child is left, and add up what all of them used."""
+        """End what is left, wait until no child is, and add up what all of them used."""
         status = 0
         user_s = system_s = 0.0
         peak_bytes = 0
@@ -256,6 +285,8 @@ class Watcher:
             if pid == 0:
                 if time.monotonic() > deadline_s:
                     raise Surprise("a process of the job does not end; it is stuck in the kernel")
+                if pauses == 0:
+                    kill_all(signal.SIGKILL)
                 time.sleep(_DRAIN_PAUSES_S[min(pauses, len(_DRAIN_PAUSES_S) - 1)])
                 pauses += 1
                 continue
@@ -267,8 +298,7 @@ class Watcher:
 
 
 def _drain(descriptor: int, capture: Capture) -> None:
-    """Read what is left in a pipe; its writers are gone, or out of our reach."""
-    os.set_blocking(descriptor, False)
+    """Read what is left in a pipe; no writer is left but us."""
     while True:
         try:
             content = os.read(descriptor, READ_BYTES)

@@ -17,9 +17,11 @@ from typing import NamedTuple
 from maelstrom.linux import mount
 from maelstrom.sandbox.removal import remove_tree
 from maelstrom.sandbox.stage import STACKS_MAX, new_tmpfs
-from maelstrom.sandbox.steps import LINUX_LAYER_LIST, Host
+from maelstrom.sandbox.steps import LINUX_FINE_TIMES, LINUX_LAYER_LIST, Host
 
 OPTIONS_BYTES_MAX = 4095
+# Lists of layers that a slot knows by heart.
+IDENTITIES_MAX = 64
 
 Identity = tuple[tuple[str, int, int], ...]
 
@@ -43,6 +45,8 @@ class Overlays:
     """Mounts roots for one slot; remembers what its kernel cannot do."""
 
     def __init__(self, host: Host) -> None:
+        identities = LayerIdentities(has_fine_times=host.linux >= LINUX_FINE_TIMES)
+        self.identify = identities.identify
         self.can_list = host.linux >= LINUX_LAYER_LIST
         self.can_nest = True
         self._is_on_disk = bool(host.uppers)
@@ -51,7 +55,7 @@ class Overlays:
 
     def mount_stack(self, layers: tuple[str, ...]) -> None:
         """Mount layers read-only at a place of their own, unless they are there already."""
-        identity = identify(layers)
+        identity = self.identify(layers)
         if not self.can_nest:
             return
         if identity in self._stacks:
@@ -77,7 +81,7 @@ class Overlays:
             os.mkdir(path, 0o755)
         for path in ("/up/tmp", "/up/shm"):
             os.chmod(path, 0o1777)
-        number = self._stacks.get(identify(layers)) if self._stacks else None
+        number = self._stacks.get(self.identify(layers)) if self._stacks else None
         try:
             if number is None:
                 self._mount(_paths(layers), place, "/new")
@@ -122,16 +126,34 @@ class Overlays:
             _mount_by_string(lowers, upper, target)
 
 
-def identify(layers: tuple[str, ...]) -> Identity:
-    """Tell layers from others that bear their names: a store may forget one and make it anew.
+class LayerIdentities:
+    """Tells layers from others that bear their names: a store may forget one and make it anew."""
 
-    Raises OSError if one is missing.
-    """
-    identity = []
-    for name in layers:
-        status = os.stat(f"/layers/{name}")
-        identity.append((name, status.st_ino, status.st_ctime_ns))
-    return tuple(identity)
+    def __init__(self, *, has_fine_times: bool) -> None:
+        self._has_fine_times = has_fine_times
+        self._known: dict[tuple[str, ...], Identity] = {}
+        self._changed_ns = 0
+
+    def identify(self, layers: tuple[str, ...]) -> Identity:
+        """Look at the layers, unless none has come or gone since.
+
+        Raises OSError if one is missing.
+        """
+        # Before the layers themselves: what comes or goes meanwhile shows the next time.
+        changed_ns = os.stat("/layers").st_ctime_ns
+        is_same = changed_ns == self._changed_ns and self._has_fine_times
+        if not is_same or len(self._known) > IDENTITIES_MAX:
+            self._known.clear()
+            self._changed_ns = changed_ns
+        identity = self._known.get(layers)
+        if identity is None:
+            identity = self._known[layers] = tuple(map(_identify, layers))
+        return identity
+
+
+def _identify(name: str) -> tuple[str, int, int]:
+    status = os.stat(f"/layers/{name}")
+    return name, status.st_ino, status.st_ctime_ns
 
 
 def _new_overlay(lowers: list[str], upper: str) -> int:

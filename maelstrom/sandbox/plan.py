@@ -6,7 +6,7 @@ Rules of this file:
    mount points as if the new root were the root already: a symbolic link in a layer leads nowhere
    but into the container.
 3. Equal root parts may share a root as long as the jobs wrote nothing; what holds state of one job
-   for good (queues, terminals) makes a root that is used once.
+   for good (queues, terminals), or shows its network, makes a root that is used once.
 """
 
 from collections.abc import Sequence
@@ -107,8 +107,14 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
             memory_bytes_max=limits.memory_bytes_max or defaults.memory_bytes_max,
             output_bytes_max=limits.output_bytes_max or OUTPUT_BYTES_DEFAULT,
         ),
-        is_root_reusable=not any(isinstance(m, DevPts | MessageQueue) for m in spec.mounts),
+        is_root_reusable=not any(_holds_state(mount, spec.network) for mount in spec.mounts),
     )
+
+
+def _holds_state(mount: Mount, network: Network) -> bool:
+    # A view of /sys shows one network namespace, and that is replaced when a job leaves sockets.
+    is_view = isinstance(mount, Sys) and network is not Network.LOCAL
+    return is_view or isinstance(mount, DevPts | MessageQueue)
 
 
 def _root(spec: JobSpec, layers: tuple[str, ...], size_bytes: int) -> tuple[Step, ...]:

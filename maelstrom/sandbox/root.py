@@ -11,11 +11,13 @@ from maelstrom.sandbox.overlay import Identity, Overlays, Upper
 from maelstrom.sandbox.stage import new_tmpfs
 from maelstrom.sandbox.trace import Trace
 
+PackedSteps = tuple[tuple[object, ...], ...]
+
 
 class Root:
     """A mount namespace with a job's root in it, and what the job could write to."""
 
-    def __init__(self, made_of: tuple[steps.Step, ...], identity: Identity) -> None:
+    def __init__(self, made_of: PackedSteps, identity: Identity) -> None:
         self.made_of = made_of
         self.identity = identity
         self.namespace = -1
@@ -38,10 +40,14 @@ class Root:
             for directory in (self.upper.tmp, self.upper.shm, *self.scratch)
         ]
 
-    def is_untouched(self) -> bool:
-        """Whether nothing is left of what was written since."""
+    def fits(self, made_of: PackedSteps, identity: Identity) -> bool:
+        """Whether it is what the steps would make."""
+        return self.made_of == made_of and self.identity == identity
+
+    def renew(self) -> bool:
+        """Make it as it was before the job, which must have ended; tell whether that went."""
         return all(trace.is_same() for trace in self._traces) and all(
-            trace.is_same() or trace.is_emptied() for trace in self._scratch_traces
+            trace.is_same() or trace.clear() for trace in self._scratch_traces
         )
 
     def take_descriptors(self) -> list[int]:

@@ -7,6 +7,7 @@ Rules of this file:
 3. The reply is sent first, and what only the next job needs is done after it.
 """
 
+import contextlib
 import os
 import resource
 import traceback
@@ -17,11 +18,10 @@ from maelstrom.sandbox import steps
 from maelstrom.sandbox.channel import RETIRED, Channel
 from maelstrom.sandbox.diagnosis import NotFound
 from maelstrom.sandbox.disposal import Disposal
-from maelstrom.sandbox.job import Process, StartError, Surprise, Watcher, WorkerGone, spawn
-from maelstrom.sandbox.overlay import Identity, Overlays, identify
-from maelstrom.sandbox.removal import remove_tree
-from maelstrom.sandbox.root import Root, RootBuilder
+from maelstrom.sandbox.job import Pipes, Process, StartError, Surprise, Watcher, WorkerGone, spawn
+from maelstrom.sandbox.root import PackedSteps, Root
 from maelstrom.sandbox.stage import StageError, StageFiles, give_up_powers, make_home
+from maelstrom.sandbox.supply import RootSupply
 
 JOBS_MAX = 10_000
 
@@ -64,18 +64,19 @@ class Slot:
     ) -> None:
         self._files = files
         self._channel = channel
-        self._disposal = disposal
-        self._has_fine_times = host.linux >= steps.LINUX_FINE_TIMES
         self._null = os.open("/dev/null", os.O_RDWR)
         # Within a job's root a mount of the job's could lie over it.
-        self._own_process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
-        self._home = os.open("ns/mnt", os.O_RDONLY, dir_fd=self._own_process)
-        self._builder = RootBuilder(Overlays(host))
+        own_process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+        self._home = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
+        self._roots = RootSupply(host, disposal, own_process=own_process, home=self._home)
         self._root: Root | None = None
+        """That of the present job."""
         self._has_own_network = not kind.has_host_network
         self._sockets = network.SocketCounts("/proc/self") if self._has_own_network else None
         self._is_loopback_up = False
         self._is_root_reusable = False
+        self._has_fresh_ipc = True
+        self._pipes: Pipes | None = None
         self._bearing: Bearing | None = None
 
     def remember_bearing(self) -> None:
@@ -85,19 +86,24 @@ class Slot:
     def run(self, message: tuple[object, ...]) -> None:
         """Run one job and reply."""
         before, root, start, watch, is_reusable = message[1:]
-        plan = [steps.unpack(part) for part in (before, root, start)]  # type: ignore[arg-type]
-        started = self._start(*plan)
-        if isinstance(started, Process):
-            ended = Watcher(started, steps.Watch(*watch), self._channel).run()  # type: ignore[misc]
-            self._channel.send(("ended", *ended))
-        else:
-            self._channel.send(started)
         self._is_root_reusable = bool(is_reusable)
+        started = self._start(before, root, start)  # type: ignore[arg-type]
+        if not isinstance(started, Process):
+            self._channel.send(started)
+            return
+        pipes, self._pipes = self._pipes, None
+        assert pipes is not None
+        watcher = Watcher(started, pipes, steps.Watch(*watch), self._channel)  # type: ignore[misc]
+        self._foresee(root)  # type: ignore[arg-type]
+        self._channel.send(("ended", *watcher.run()))
+        os.close(started.descriptor)
+        pipes.close()
 
     def clean(self) -> bool:
         """Undo what the job has changed; returns whether the slot may go on."""
-        if self._root is not None and not (self._is_root_reusable and self._root.is_untouched()):
-            self._drop_root()
+        if self._root is not None:
+            self._roots.give_back(self._root, is_reusable=self._is_root_reusable)
+            self._root = None
         if self._sockets is not None and not self._sockets.is_clean():
             self._sockets.close()
             namespace.unshare(namespace.NEW_NETWORK)
@@ -106,38 +112,28 @@ class Slot:
         return Bearing.now() == self._bearing
 
     def _start(
-        self,
-        before: tuple[steps.Step, ...],
-        root: tuple[steps.Step, ...],
-        start: tuple[steps.Step, ...],
+        self, before: PackedSteps, made_of: PackedSteps, start: PackedSteps
     ) -> Process | tuple[object, ...]:
         """Carry out the steps; returns the process, or the message that tells of the failure."""
-        identity: Identity
-        try:
-            identity = identify(_layers(root))
-        except OSError:
-            identity = ()  # The step that mounts them says which is missing.
-        is_kept = (
-            self._root is not None
-            and self._root.made_of == root
-            and self._root.identity == identity
-        )
-        if not is_kept:
-            self._drop_root()
-        plan = before + root + start
-        done = len(before) + len(root)
+        root = self._roots.take(made_of)
         number = 0
-        made = self._root or Root(root, identity)
         try:
-            if is_kept:
-                namespace.enter(made.namespace, namespace.NEW_MOUNT)
-            for number, step in enumerate(plan):
-                if is_kept and len(before) <= number < done:
-                    continue
-                if number == done and not is_kept:
-                    made.seal(self._own_process, has_fine_times=self._has_fine_times)
-                started = self._do(made, step)
-            assert isinstance(started, Process)
+            for step in steps.unpack(before):
+                self._prepare(step)
+                number += 1
+            if root is not None:
+                namespace.enter(root.namespace, namespace.NEW_MOUNT)
+                number += len(made_of)
+            else:
+                root = self._roots.begin(made_of)
+                for step in steps.unpack(made_of):
+                    self._roots.do(root, step)
+                    number += 1
+                self._roots.seal(root)
+            for step in steps.unpack(start):
+                started = self._launch(step)
+                number += 1
+            assert started is not None
         except StartError as error:
             return "failed", number, error.number, *error.words
         except NotFound as error:
@@ -145,40 +141,47 @@ class Slot:
         except OSError as error:
             return "failed", number, error.errno or 0, _describe(error), ""
         finally:
-            self._root = made
             # Back home; this also leaves the job's root and working directory.
             namespace.enter(self._home, namespace.NEW_MOUNT)
-            if made.namespace < 0:
-                self._drop_root()
+            if root is not None and root.namespace < 0:
+                self._roots.drop(root)
+                root = None
+            self._root = root
         return started
 
-    def _do(self, root: Root, step: steps.Step) -> Process | None:
+    def _foresee(self, made_of: PackedSteps) -> None:
+        """Do for the next job what can be done while this one runs."""
+        self._has_fresh_ipc = False
+        # Where it fails, the next job's step tells of it.
+        with contextlib.suppress(OSError):
+            namespace.unshare(namespace.NEW_IPC)
+            self._has_fresh_ipc = True
+            self._pipes = Pipes.open()
+        if self._is_root_reusable:
+            self._roots.foresee(made_of)
+
+    def _prepare(self, step: steps.Step) -> None:
         match step:
-            case steps.Spawn():
-                return spawn(step, self._files, self._null)
-            case steps.EnterDirectory(path=path):
-                os.chdir(path)
             case steps.UnshareIpc():
-                namespace.unshare(namespace.NEW_IPC)
+                if not self._has_fresh_ipc:
+                    namespace.unshare(namespace.NEW_IPC)
             case steps.SwitchLoopback(is_up=is_up):
                 if is_up != self._is_loopback_up:
                     network.set_loopback(is_up=is_up)
                     self._is_loopback_up = is_up
             case _:
-                self._builder.do(root, step)
-        return None
+                raise AssertionError(step)
 
-    def _drop_root(self) -> None:
-        if self._root is None:
-            return
-        root, self._root = self._root, None
-        self._disposal.dispose(root.take_descriptors())
-        if root.upper is not None and root.upper.path_on_disk:
-            remove_tree(root.upper.path_on_disk)
-
-
-def _layers(root: tuple[steps.Step, ...]) -> tuple[str, ...]:
-    return next(step.layers for step in root if isinstance(step, steps.MountRoot))
+    def _launch(self, step: steps.Step) -> Process | None:
+        match step:
+            case steps.EnterDirectory(path=path):
+                os.chdir(path)
+                return None
+            case steps.Spawn():
+                self._pipes = self._pipes or Pipes.open()
+                return spawn(step, self._files, self._null, self._pipes)
+            case _:
+                raise AssertionError(step)
 
 
 def _describe(error: OSError) -> str:

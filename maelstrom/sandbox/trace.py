@@ -1,7 +1,11 @@
-"""Find out whether a directory that jobs may write to is still as it was."""
+"""Find out whether a directory that jobs may write to is still as it was, or make it so."""
 
 import os
 
+from maelstrom.sandbox.removal import clear_directory
+
+# More entries than this, and removing them costs more than a new root.
+LEFTOVERS_MAX = 32
 # More directories than this, and looking at them costs more than a new root.
 DIRECTORIES_MAX = 64
 
@@ -25,11 +29,15 @@ class Trace:
         except OSError:
             return False
 
-    def is_emptied(self) -> bool:
-        """Whether all that was written to an empty directory is gone; forgets when it was."""
-        status = os.fstat(self._directory)
-        _, mode, *_, times = self._before[0]
-        if status.st_mode != mode or os.listxattr(self._directory) or os.listdir(self._directory):
+    def clear(self) -> bool:
+        """Remove the little that was written to an empty directory, and forget when it was.
+
+        Returns False, perhaps halfway, where it cannot be as it was.
+        """
+        mode, times = self._before[0][1], self._before[0][-1]
+        if os.fstat(self._directory).st_mode != mode or os.listxattr(self._directory):
+            return False
+        if not clear_directory(self._directory, LEFTOVERS_MAX):
             return False
         os.utime(self._directory, ns=(times, times))  # type: ignore[arg-type]
         self._before = self._look()

@@ -1,17 +1,20 @@
 """What a slot adds to a bare process: the same static program, in turn, in one run.
 
-A bare process and `bwrap` write to /dev/null; the slots' jobs go through two pipes, the event loop
-and an outcome, as they do in a worker.
+A bare process, `bwrap` and `crun` write to /dev/null; the slots' jobs go through two pipes, the
+event loop and an outcome, as they do in a worker. Three kinds of job: one that writes nothing, so
+that its root is used again; one that writes to its root, so that each gets a fresh one; and one
+whose root nobody could foresee.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +24,68 @@ from maelstrom.sandbox.pool import SlotPool, service_user
 
 ROUNDS = 15
 JOBS = 30
+LAYERS = 5
 SETTLE_S = 0.1
 NULL = ((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))  # fmt: skip
+PROGRAMS = {
+    "true": "int main(void) { return 0; }",
+    "write": "#include <fcntl.h>\n"
+    'int main(void) { return open("/out", O_CREAT | O_WRONLY, 0644) < 0; }',
+}
 
-Way = Callable[[int], Awaitable[None]]
+Way = Callable[[int, int], Awaitable[None]]
+"""Runs so many jobs, so many at a time."""
 
 
 def run() -> list[dict[str, Any]]:
     """Measure, and return the rows."""
+    with _layers() as layers:
+        alone, together = asyncio.run(_measure(layers))
+    return [*_rows_alone(alone), *_rows_together(together)]
+
+
+@contextlib.contextmanager
+def _layers() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="maelstrom-bench-") as directory:
-        layers = Path(directory, "layers")
-        for name in ("dev", "proc", "tmp"):
-            (layers / "base" / name).mkdir(parents=True)
         Path(directory).chmod(0o755)
-        program = layers / "base/true"
-        source = Path(directory, "true.c")
-        source.write_text("int main(void) { return 0; }\n")
-        subprocess.run(["gcc", "-O1", "-static", "-o", program, source], check=True)
-        medians = asyncio.run(_measure(layers, program))
+        layers = Path(directory, "layers")
+        for number in range(LAYERS):
+            (layers / f"layer{number}" / f"directory{number}").mkdir(parents=True)
+        for name in ("dev", "proc", "tmp"):
+            (layers / "layer0" / name).mkdir()
+        for name, text in PROGRAMS.items():
+            source = Path(directory, f"{name}.c")
+            source.write_text(text + "\n")
+            subprocess.run(
+                ["gcc", "-O1", "-static", "-o", layers / "layer0" / name, source], check=True
+            )
+        yield layers
+
+
+def _rows_alone(medians: dict[str, float]) -> list[dict[str, Any]]:
     bare = medians.pop("bare posix_spawn and wait")
     rows = [_row("bare posix_spawn and wait", bare, None, "", "")]
-    fresh = medians["slot, fresh root"]
+    targets = {"slot, fresh root": "<= 2.2", "slot, root kept": "<= 1.4"}
     for what, seconds in medians.items():
-        target = "<= 2.5" if what == "slot, fresh root" else ""
-        rows.append(_row(what, seconds, seconds / bare, "a bare process", target))
+        rows.append(_row(what, seconds, seconds / bare, "a bare process", targets.get(what, "")))
     if "bwrap" in medians:
-        ratio = medians["bwrap"] / fresh
+        ratio = medians["bwrap"] / medians["slot, fresh root"]
         rows.append(_row("bwrap against a fresh root", medians["bwrap"], ratio, "a slot", ">= 3"))
+    return rows
+
+
+def _rows_together(medians: dict[str, float]) -> list[dict[str, Any]]:
+    at_once = f"{os.cpu_count()} at once"
+    rows = [_row(f"{what}, {at_once}", seconds, None, "", "") for what, seconds in medians.items()]
+    for peer, fresh, kept in (("bwrap", ">= 3.2", ">= 6.5"), ("crun", ">= 6.5", "")):
+        if peer not in medians:
+            continue
+        for what, target in (("slot, fresh root", fresh), ("slot, root kept", kept)):
+            ratio = medians[peer] / medians[what]
+            rows.append(
+                _row(f"{peer} against {what}, {at_once}", medians[peer], ratio, "a slot", target)
+            )
     return rows
 
 
@@ -57,69 +94,90 @@ def _row(what: str, seconds: float, ratio: float | None, peer: str, target: str)
     return {**row, "target": target} if target else row
 
 
-async def _measure(layers: Path, program: Path) -> dict[str, float]:
-    pool = SlotPool(slots=1, layers_root=str(layers), service_user=service_user())
+async def _measure(layers: Path) -> tuple[dict[str, float], dict[str, float]]:
+    cores = os.cpu_count() or 1
+    pool = SlotPool(slots=cores, layers_root=str(layers), service_user=service_user())
     await pool.start()
-
-    async def in_slot(spec: JobSpec) -> None:
-        outcome = await pool.run(spec, ("base",), "job")
-        assert isinstance(outcome, Exited), outcome
-
-    async def fresh(number: int) -> None:
-        # Two kinds of root in turn, so that neither is there when it is wanted.
-        await in_slot(JobSpec(program="/true", working_directory=f"/work{number % 2}"))
-
-    async def reused(_number: int) -> None:
-        await in_slot(JobSpec(program="/true"))
-
-    async def bare(_number: int) -> None:
-        _spawn_and_wait([str(program)])
-
+    root = layers / "layer0"
     ways: dict[str, Way] = {
-        "bare posix_spawn and wait": bare,
-        "slot, fresh root": fresh,
-        "slot, root kept from the last job": reused,
+        "bare posix_spawn and wait": _processes([str(root / "true")]),
+        "slot, root kept": _slots(pool, JobSpec(program="/true")),
+        "slot, fresh root": _slots(pool, JobSpec(program="/write")),
+        # Two kinds of root in turn, so that neither is there when it is wanted.
+        "slot, fresh root, unforeseen": _slots(
+            pool,
+            JobSpec(program="/true", working_directory="/work0"),
+            JobSpec(program="/true", working_directory="/work1"),
+        ),
+        **_peers(root),
     }
-    bwrap = shutil.which("bwrap")
-    if bwrap is not None:
-        ways["bwrap"] = _bwrap(bwrap, program.parent)
     try:
-        return await _rounds(ways)
+        return await _rounds(ways, 1), await _rounds(ways, cores)
     finally:
         await pool.close()
 
 
-def _spawn_and_wait(command: list[str]) -> None:
-    pid = os.posix_spawn(command[0], command, {}, file_actions=NULL)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+def _slots(pool: SlotPool, *specs: JobSpec) -> Way:
+    names = tuple(f"layer{number}" for number in range(LAYERS))
+
+    async def lane(lane_number: int, jobs: int) -> None:
+        for number in range(jobs):
+            spec = specs[number % len(specs)]
+            outcome = await pool.run(spec, names, f"job {lane_number}")
+            assert isinstance(outcome, Exited), outcome
+            assert outcome.status == 0
+
+    async def way(jobs: int, at_once: int) -> None:
+        await asyncio.gather(*(lane(number, jobs // at_once) for number in range(at_once)))
+
+    return way
 
 
-def _bwrap(path: str, root: Path) -> Way:
-    """Run it with the same namespaces and mounts."""
-    command = [
-        path,
-        *("--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
-        *("--unshare-cgroup", "--die-with-parent", "--new-session", "--hostname", "maelstrom"),
-        *("--bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),
-        "/true",
-    ]
+def _processes(command: list[str]) -> Way:
+    async def way(jobs: int, at_once: int) -> None:
+        running = 0
+        for _ in range(jobs):
+            if running == at_once:
+                _reap()
+                running -= 1
+            os.posix_spawn(command[0], command, {}, file_actions=NULL)
+            running += 1
+        for _ in range(running):
+            _reap()
 
-    async def run_bwrap(_number: int) -> None:
-        _spawn_and_wait(command)
-
-    return run_bwrap
+    return way
 
 
-async def _rounds(ways: dict[str, Way]) -> dict[str, float]:
+def _reap() -> None:
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+
+
+def _peers(root: Path) -> dict[str, Way]:
+    """Return those that are installed, with the same namespaces and mounts."""
+    found: dict[str, Way] = {}
+    bwrap = shutil.which("bwrap")
+    if bwrap is not None:
+        found["bwrap"] = _processes(
+            [
+                *(bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc"),
+                *("--unshare-uts", "--unshare-cgroup", "--die-with-parent", "--new-session"),
+                *("--hostname", "maelstrom", "--bind", str(root), "/", "--proc", "/proc"),
+                *("--dev", "/dev", "--tmpfs", "/tmp", "/true"),
+            ]
+        )
+    return found
+
+
+async def _rounds(ways: dict[str, Way], at_once: int) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in ways}
+    jobs = JOBS * at_once
     for round_number in range(ROUNDS + 1):
         for name, way in ways.items():
             # The kernel still cleans up after the last way, most of all after network namespaces.
             await asyncio.sleep(SETTLE_S)
             began = time.perf_counter()
-            for number in range(JOBS):
-                await way(number)
+            await way(jobs, at_once)
             # The first round warms caches.
             if round_number:
-                taken[name].append((time.perf_counter() - began) / JOBS)
+                taken[name].append((time.perf_counter() - began) / jobs)
     return {name: statistics.median(times) for name, times in taken.items()}

@@ -9,6 +9,7 @@ from maelstrom.model.spec import (
     JobSpec,
     Limits,
     MessageQueue,
+    Mount,
     Network,
     RootFileSystem,
     Sys,
@@ -182,18 +183,20 @@ def test_limits_are_the_specs_or_the_workers(limits: Limits, watch: Watch) -> No
 
 
 @pytest.mark.parametrize(
-    ("mounts", "is_reusable"),
+    ("mounts", "network", "is_reusable"),
     [
-        ((), True),
-        ((Tmp("/a"), Sys(), Bind("/b", "/b")), True),
-        ((DevPts(),), False),
-        ((MessageQueue(),), False),
+        ((), Network.DISABLED, True),
+        ((Tmp("/a"), Bind("/b", "/b")), Network.DISABLED, True),
+        ((Sys(),), Network.LOCAL, True),
+        ((Sys(),), Network.LOOPBACK, False),
+        ((DevPts(),), Network.DISABLED, False),
+        ((MessageQueue(),), Network.DISABLED, False),
     ],
 )
 def test_a_root_with_state_of_one_job_is_used_once(
-    mounts: tuple[Tmp, ...], is_reusable: bool
+    mounts: tuple[Mount, ...], network: Network, is_reusable: bool
 ) -> None:
-    made = plan(JobSpec(program="x", mounts=mounts), (), DEFAULTS)
+    made = plan(JobSpec(program="x", mounts=mounts, network=network), (), DEFAULTS)
     assert made.is_root_reusable is is_reusable
 
 

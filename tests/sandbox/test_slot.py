@@ -148,6 +148,31 @@ def test_an_untouched_root_is_used_again(sandbox: Sandbox) -> None:
     assert root() != first
 
 
+def test_the_little_left_in_scratch_is_removed_and_the_root_kept(sandbox: Sandbox) -> None:
+    def look() -> str:
+        return text(sandbox.run("sh", "-c", "stat -f -c %i /tmp; stat -c %a%Y /tmp; ls -A /tmp"))
+
+    before = look()
+    script = "mkdir -p /tmp/a/b; touch /tmp/a/b/c /dev/shm/d; chmod 0 /tmp/a"
+    assert text(sandbox.run("sh", "-c", script)) == ""
+    assert look() == before
+    script = "i=0; while [ $i -lt 40 ]; do touch /tmp/$i; i=$((i+1)); done"
+    assert text(sandbox.run("sh", "-c", script)) == ""
+    after = look()
+    assert after.split()[0] != before.split()[0]
+    assert len(after.split()) == 2
+
+
+def test_each_of_many_jobs_that_write_has_a_root_of_its_own(sandbox: Sandbox) -> None:
+    def write() -> str:
+        return text(sandbox.run("sh", "-c", "ls -A /; touch /left; stat -f -c %i /tmp"))
+
+    seen = [write().split() for _ in range(5)]
+    assert len({found[-1] for found in seen}) == 5
+    assert all(found[:-1] == seen[0][:-1] for found in seen)
+    assert "left" not in seen[0]
+
+
 def test_layers_of_another_job_are_not_seen(sandbox: Sandbox) -> None:
     sandbox.run("/t", "true", layers=("tool", "shell"))
     outcome = sandbox.run("ls", "-A", "/", layers=("shell", "small3", "small2"))

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "maelstrom"
 SLOT_SIDE = {
     f"sandbox.{name}"
     for name in ("channel", "diagnosis", "disposal", "job", "overlay", "probe", "removal", "root",
-                 "slot", "stage", "steps", "trace", "zygote")
+                 "slot", "stage", "steps", "supply", "trace", "zygote")
 }  # fmt: skip
 
 # For each part, longest name first, the parts of ours that it may import.

@@ -1,0 +1,107 @@
+"""Have a root at hand for each job: the last one if nothing was written to it, or a spare.
+
+A root takes the kernel longer to make than many a job takes to run. So, where the last job of a
+kind wrote to its root, the root for the next one is made while the present job runs.
+"""
+
+from maelstrom.linux import namespace
+from maelstrom.sandbox import steps
+from maelstrom.sandbox.disposal import Disposal
+from maelstrom.sandbox.overlay import Identity, Overlays
+from maelstrom.sandbox.removal import remove_tree
+from maelstrom.sandbox.root import PackedSteps, Root, RootBuilder
+
+
+class RootSupply:
+    """The roots of one slot that no job runs in."""
+
+    def __init__(
+        self, host: steps.Host, disposal: Disposal, *, own_process: int, home: int
+    ) -> None:
+        """Take open descriptors of the slot's /proc/self and of its mount namespace."""
+        self._has_fine_times = host.linux >= steps.LINUX_FINE_TIMES
+        self._overlays = Overlays(host)
+        self._builder = RootBuilder(self._overlays)
+        self._disposal = disposal
+        self._own_process = own_process
+        self._home = home
+        self._kept: Root | None = None
+        self._spare: Root | None = None
+        self._worn: PackedSteps = ()
+        """What the last root was made of that a job wrote to."""
+
+    def take(self, made_of: PackedSteps) -> Root | None:
+        """Hand out the root that is ready, if there is one; others of its place are let go."""
+        identity = self._identity(made_of)
+        kept, spare = self._kept, self._spare
+        self._kept = None
+        if kept is not None and kept.fits(made_of, identity):
+            return kept
+        self.drop(kept)
+        self._spare = None
+        if spare is not None and spare.fits(made_of, identity):
+            return spare
+        self.drop(spare)
+        return None
+
+    def begin(self, made_of: PackedSteps) -> Root:
+        """Return a root of which nothing is made yet."""
+        return Root(made_of, self._identity(made_of))
+
+    def do(self, root: Root, step: steps.Step) -> None:
+        """Carry out one of its steps; raises OSError."""
+        self._builder.do(root, step)
+
+    def seal(self, root: Root) -> None:
+        """Take it for finished."""
+        root.seal(self._own_process, has_fine_times=self._has_fine_times)
+
+    def foresee(self, made_of: PackedSteps) -> None:
+        """Make a spare where the running job's root will not do for the next."""
+        if self._spare is not None or self._worn != made_of:
+            return
+        root = self.begin(made_of)
+        try:
+            for step in steps.unpack(made_of):
+                self.do(root, step)
+            self.seal(root)
+        except OSError:
+            # The next job makes its own, and tells why it cannot.
+            self.drop(root)
+        else:
+            self._spare = root
+        finally:
+            namespace.enter(self._home, namespace.NEW_MOUNT)
+
+    def give_back(self, root: Root, *, is_reusable: bool) -> None:
+        """Take a root after its job: to be used again if that left nothing."""
+        if is_reusable and self._renew(root):
+            self._kept = root
+            return
+        self._worn = root.made_of if is_reusable else ()
+        self.drop(root)
+
+    def _renew(self, root: Root) -> bool:
+        try:
+            return root.renew()
+        except (OSError, RecursionError):
+            return False
+
+    def drop(self, root: Root | None) -> None:
+        """Have the kernel free a root."""
+        if root is None:
+            return
+        self._disposal.dispose(root.take_descriptors())
+        if root.upper is not None and root.upper.path_on_disk:
+            remove_tree(root.upper.path_on_disk)
+
+    def _identity(self, made_of: PackedSteps) -> Identity:
+        try:
+            return self._overlays.identify(_layers(made_of))
+        except OSError:
+            return ()  # The step that mounts them says which is missing.
+
+
+def _layers(made_of: PackedSteps) -> tuple[str, ...]:
+    fields = next(fields for name, *fields in made_of if name == steps.MountRoot.__name__)
+    return steps.MountRoot(*fields).layers  # type: ignore[arg-type]  # They were packed as such.
