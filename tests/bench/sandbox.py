@@ -23,7 +23,7 @@ from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.pool import SlotPool, service_user
 
 ROUNDS = 15
-JOBS = 30
+JOBS = 100
 LAYERS = 5
 SETTLE_S = 0.1
 NULL = ((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
