@@ -7,7 +7,8 @@
     ├── InfrastructureError       exit status 3   ours: never counts as a test failure
     │   ├── ProtocolError                         the other end, or we, broke the wire protocol
     │   ├── ConnectionLost                        the other end cannot be reached (any more)
-    │   └── StoreError                            the content store is damaged, full or locked
+    │   ├── StoreError                            the content store is damaged, full or locked
+    │   └── TrustError                            a certificate, key or token that is not accepted
     └── SandboxUnavailable        exit status 4   this host does not allow rootless containers
 
 A test that fails is not an exception: it is an outcome, and the exit status of SCons is then 2.
@@ -57,6 +58,10 @@ class ConnectionLost(InfrastructureError):
 
 class StoreError(InfrastructureError):
     """The content store is damaged, full or in use by another program."""
+
+
+class TrustError(InfrastructureError):
+    """A certificate, key or token that is not accepted; the message says which and why."""
 
 
 class SandboxUnavailable(MaelstromError):

@@ -20,6 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"errors", "model"},
     "wire": {"errors", "model", "wire"},
     "store": {"errors", "model", "wire", "store"},
+    "trust.identity": {"errors"},
+    "trust": {"errors", "trust"},
     "layers": {"errors", "model", "layers"},
     "frameworks": {"errors", "model", "frameworks"},
     "report": {"errors", "model", "report"},
@@ -33,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"errors", "model", "wire", "store", "layers", "frameworks", "client", "report"},
     "scons": {"errors", "model", "layers", "frameworks", "report", "client", "scons"},
     "cli": {"errors", "model", "wire", "store", "layers", "sandbox", "broker", "worker", "client",
-            "report", "linux", "cli"},
+            "report", "linux", "trust", "cli"},
 }  # fmt: skip
 
 CORES = (

@@ -1,0 +1,32 @@
+"""The program `maelstrom-admin`."""
+
+import sys
+
+import click
+
+from maelstrom import __version__
+from maelstrom.cli.authority import ca
+from maelstrom.cli.ending import end
+
+PROGRAM = "maelstrom-admin"
+
+
+@click.group(context_settings={"max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def admin() -> None:
+    """Look after a cluster: certificates, and what the broker is to do.
+
+    Exit status: 0 done, 2 wrong arguments, 3 trouble with network or files.
+    """
+
+
+admin.add_command(ca)
+
+
+def main() -> int:
+    """Run the program."""
+    return end(PROGRAM, lambda: admin(prog_name=PROGRAM, standalone_mode=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
