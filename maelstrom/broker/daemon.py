@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
@@ -15,7 +15,7 @@ from maelstrom.broker import events, gatherer
 from maelstrom.broker.gatherer import Gatherer
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
 from maelstrom.broker.scheduler import Scheduler
-from maelstrom.errors import InfrastructureError, SpecError, StoreError
+from maelstrom.errors import ConnectionLost, InfrastructureError, SpecError, StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 from maelstrom.model.manifest import Manifest
@@ -25,19 +25,25 @@ from maelstrom.wire import messages
 from maelstrom.wire.connection import Connection, encode
 from maelstrom.wire.greeting import Role, hello
 
+if TYPE_CHECKING:  # A stand-alone broker keeps none, and need not load what it takes.
+    from maelstrom.broker.journal import Journal
+
 JOBS_PER_CLIENT_MAX = 1_000_000
 COPIES_AT_ONCE_MAX = 4
 CLIENT_GRACE_S = 120.0
 WORKER_GRACE_S = 2.0
+RESTORE_GRACE_S = 8.0
 """How long we wait for one whose connection broke. A worker that comes later may still keep those
-of its jobs that nobody else was given."""
+of its jobs that nobody else was given. After our restart workers have a little longer, since they
+try less often when nobody answers."""
 
 
 class Job(msgspec.Struct):
     """What a job's messages need; the cores know the rest."""
 
     submit: messages.Submit
-    has_started: bool = False
+    attempt: int = 0
+    """Of before our restart."""
 
 
 class Broker:
@@ -47,9 +53,15 @@ class Broker:
     """
 
     def __init__(
-        self, store: DiskStore, on_end: Callable[[], None], *, has_one_client: bool = False
+        self,
+        store: DiskStore,
+        on_end: Callable[[], None],
+        *,
+        has_one_client: bool = False,
+        journal: "Journal | None" = None,
     ) -> None:
         self.store = store
+        self.journal = journal
         self.on_end = on_end
         self.has_one_client = has_one_client
         self.scheduler = Scheduler()
@@ -58,7 +70,7 @@ class Broker:
         self.workers: dict[WorkerId, WorkerPeer] = {}
         self.tokens: dict[str, ClientPeer | WorkerPeer] = {}
         self.jobs: dict[JobId, Job] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1 if journal is None else journal.first_number)
         self._connections: dict[Connection, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._copying = asyncio.Semaphore(COPIES_AT_ONCE_MAX)
@@ -120,14 +132,43 @@ class Broker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.store.close()
+        if self.journal is not None:
+            await asyncio.to_thread(self.journal.close)
         if self.failure is not None:
             raise self.failure
+
+    async def restore(self) -> None:
+        """Go on where an earlier broker was killed; nobody may connect before that is done."""
+        if self.journal is None:
+            return
+        for name, token in self.journal.clients():
+            connection = self.add(is_local=False)
+            connection.abort(ConnectionLost("the broker was restarted"))
+            client = ClientPeer(self, connection, name)
+            client.token = token
+            self.tokens[token] = client
+            self.clients[client.id] = client
+            self.schedule(events.ClientJoined(client.id))
+            client.absent()
+        for job, submit, attempt, outcome in self.journal.jobs():
+            if outcome is not None:
+                self.clients[job.client].restore(job.number, outcome)
+            elif submit is not None:
+                self.clients[job.client].jobs[job.number] = None
+                self.jobs[job] = Job(submit, attempt)
+                self.gather(gatherer.JobArrived(job, submit.layers))
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        loop = asyncio.get_running_loop()
+        loop.call_later(RESTORE_GRACE_S, self.schedule, events.RestoreEnded())
 
     # Clients
 
     def client_joined(self, client: ClientPeer) -> None:
         """A client said hello."""
         self.clients[client.id] = client
+        if self.journal is not None:
+            self.journal.join(client.id, client.token)
         self.schedule(events.ClientJoined(client.id))
 
     def client_absent(self, client: ClientPeer) -> None:
@@ -140,6 +181,8 @@ class Broker:
         """A client is gone."""
         del self.clients[client.id]
         del self.tokens[client.token]
+        if self.journal is not None:
+            self.journal.leave(client.id)
         for job in client.jobs:
             del self.jobs[JobId(client.id, job)]
         self.schedule(events.ClientLeft(client.id))
@@ -156,7 +199,14 @@ class Broker:
         job = JobId(client.id, submit.number)
         client.jobs[submit.number] = None
         self.jobs[job] = Job(submit)
+        if self.journal is not None:
+            self.journal.submit(job, submit)
         self.gather(gatherer.JobArrived(job, submit.layers))
+
+    def heard(self, client: ClientPeer, number: int) -> None:
+        """A client has an outcome."""
+        if self.journal is not None:
+            self.journal.forget(JobId(client.id, number))
 
     def cancelled(self, client: ClientPeer, cancel: messages.Cancel) -> None:
         """A client takes a job back."""
@@ -231,10 +281,12 @@ class Broker:
         await asyncio.to_thread(self.store.unpin, pin)
 
     def _queue(self, job: JobId) -> None:
-        submit = self.jobs[job].submit
+        submit, attempt = self.jobs[job].submit, self.jobs[job].attempt
         if submit.wants_status:
             self.clients[job.client].connection.send(messages.Status(job.number, ""))
-        self.schedule(events.JobQueued(job, submit.priority, submit.estimate_s, submit.resources))
+        self.schedule(
+            events.JobQueued(job, submit.priority, submit.estimate_s, submit.resources, attempt)
+        )
 
     def schedule(self, event: events.Event, outcome: bytes = b"") -> None:
         """Give the scheduler an event, and do what it says; `outcome` is what came with it."""
@@ -242,6 +294,8 @@ class Broker:
             match instruction:
                 case events.Assign(worker, job, attempt):
                     submit = self.jobs[job].submit
+                    if self.journal is not None:
+                        self.journal.assign(job, attempt)
                     self.workers[worker].connection.send(
                         messages.Assign(job, attempt, submit.spec, submit.wants_status)
                     )
@@ -267,6 +321,8 @@ class Broker:
         del self.jobs[job]
         client = self.clients[job.client]
         del client.jobs[job.number]
+        if self.journal is not None:
+            self.journal.end(job, outcome)
         client.tell(job.number, outcome)
 
     # Workers

@@ -134,9 +134,11 @@ class LastingPeer(Peer):
 class ClientPeer(LastingPeer):
     """A client; what it was told is kept until it says that it has it."""
 
-    def __init__(self, broker: "Broker", connection: Connection) -> None:
+    def __init__(
+        self, broker: "Broker", connection: Connection, client: ClientId | None = None
+    ) -> None:
         super().__init__(broker, connection)
-        self.id = ClientId(broker.next_number())
+        self.id = ClientId(broker.next_number()) if client is None else client
         self.jobs: dict[int, None] = {}
         self._outbox: Outbox[tuple[int, bytes]] = Outbox()
         self._unsure: list[tuple[int, bytes]] = []
@@ -160,16 +162,24 @@ class ClientPeer(LastingPeer):
         self.connection.send(messages.Ended(number, outcome))
 
     def _heard(self, count: int) -> None:
-        for _, outcome in self._outbox.heard(count):
+        for number, outcome in self._outbox.heard(count):
             self._unheard_bytes -= len(outcome)
+            self.broker.heard(self, number)
+
+    def restore(self, number: int, outcome: bytes) -> None:
+        """Know an outcome from before our restart, of which it did not hear."""
+        self._unsure.append((number, outcome))
 
     def _resume(self, numbers: tuple[int, ...]) -> None:
         """Make its books and ours equal: what it has no outcome of, and what it wants."""
         wanted = dict.fromkeys(numbers)
         unsure, self._unsure = self._unsure, []
         told = {number: outcome for number, outcome in unsure if number in wanted}
-        for number, outcome in told.items():
-            self.tell(number, outcome)
+        for number, outcome in unsure:
+            if number in wanted:
+                self.tell(number, outcome)
+            else:
+                self.broker.heard(self, number)
         for number in [number for number in self.jobs if number not in wanted]:
             self.broker.cancelled(self, messages.Cancel(number, even_running=True))
         unknown = tuple(n for n in wanted if n not in told and n not in self.jobs)

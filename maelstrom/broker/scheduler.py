@@ -218,7 +218,7 @@ class Scheduler:
             if self._is_current(name, job_name, attempt):
                 continue
             job = self._jobs.get(job_name)
-            if job is None or not self._may_claim(job_name, job, attempt, worker):
+            if job is None or not self._may_claim(job, attempt, worker):
                 done.append(Kill(name, job_name, attempt))
                 continue
             self._queue.remove(job_name)
@@ -226,10 +226,10 @@ class Scheduler:
             self._place(name, worker, job_name, attempt)
         return done
 
-    def _may_claim(self, name: JobId, job: Job, attempt: int, worker: Worker) -> bool:
-        # What is written down of a job may be a little older than what its worker knows.
-        is_known = attempt == job.attempt or (name in self._unclaimed and attempt > job.attempt)
-        return job.worker is None and is_known and worker.fits(job.shape)
+    @staticmethod
+    def _may_claim(job: Job, attempt: int, worker: Worker) -> bool:
+        # After a restart we may know a little less of a job than its worker does.
+        return job.worker is None and attempt >= job.attempt and worker.fits(job.shape)
 
     def _drain(self, name: WorkerId, *, is_draining: bool) -> list[Instruction]:
         worker = self._workers[name]

@@ -32,11 +32,14 @@ async def serve_pairs(store: DiskStore, descriptors: list[int]) -> None:
         await broker.close()
 
 
-async def serve_address(store: DiskStore, address: Address) -> None:
+async def serve_address(store: DiskStore, address: Address, journal: Path) -> None:
     """Serve whoever comes until a signal."""
+    from maelstrom.broker.journal import Journal
+
     stop = _stop_on_signals()
-    broker = Broker(store, stop.set)
+    broker = Broker(store, stop.set, journal=Journal(journal))
     try:
+        await broker.restore()
         server = await _listen(broker, address)
         async with server:
             where = address

@@ -76,8 +76,13 @@ _version = click.version_option(__version__, message="%(prog)s %(version)s")
     help="Directory for contents; made if it is not there. [default: in the user's cache]",
 )
 @_store_size
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File in which the jobs at hand are written down. [default: beside the store]",
+)
 @_version
-def broker(listen: Address, store: Path | None, store_size: int) -> None:
+def broker(listen: Address, store: Path | None, store_size: int, journal: Path | None) -> None:
     """Take jobs from clients, gather what they need, and give them to workers.
 
     Start one broker, then a worker on it, then point a test run at it:
@@ -87,13 +92,17 @@ def broker(listen: Address, store: Path | None, store_size: int) -> None:
       maelstrom-worker --broker 127.0.0.1:7000
       scons test --maelstrom --maelstrom-broker=127.0.0.1:7000
 
+    A broker that is ended or killed, and started anew, goes on with the jobs it had; clients and
+    workers come back to it by themselves.
+
     SIGTERM or Ctrl-C ends it. A broker speaks plaintext, so it listens on this machine only.
     Exit status: 0 ended when asked to, 2 wrong arguments, 3 trouble with network or store.
     """
     from maelstrom.cli.broker import serve_address
 
     root = store or _default_store("broker-store")
-    asyncio.run(serve_address(DiskStore(root, size_bytes_max=store_size), listen))
+    kept = journal or root.with_name(f"{root.name}-journal.sqlite")
+    asyncio.run(serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept))
 
 
 @click.command(context_settings={"max_content_width": 100})

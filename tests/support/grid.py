@@ -1,7 +1,10 @@
 """A broker, workers and clients in one event loop, over real sockets, with jobs that only wait."""
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -58,6 +61,7 @@ class Grid:
         self.outcomes: dict[str, Outcome] = {}
         self.broker: Broker | None = None
         self.port = 0
+        self.process: subprocess.Popen[str] | None = None
         self._server: asyncio.Server | None = None
         self.workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,6 +86,24 @@ class Grid:
         assert self._server is not None
         self._server.close()
         await self.broker.close()
+
+    async def start_broker_process(self) -> None:
+        """Start one that can be killed."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "maelstrom.cli.broker", "--listen", f"127.0.0.1:{self.port}",
+             "--store", str(self._directory / "broker")],
+            text=True,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        line = await asyncio.to_thread(self.process.stdout.readline)
+        self.port = int(line.rpartition(":")[2])
+
+    def end_broker_process(self, number: signal.Signals) -> None:
+        """Kill it, or ask it to end."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.communicate(timeout=10)
 
     async def add_relay(self) -> Relay:
         """Return a way to the broker that can be cut."""
@@ -148,4 +170,7 @@ class Grid:
         await asyncio.gather(*self._tasks)
         for relay in self.relays:
             await relay.close()
-        await self.stop_broker()
+        if self.broker is not None:
+            await self.stop_broker()
+        if self.process is not None and self.process.returncode is None:
+            self.end_broker_process(signal.SIGTERM)

@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 CORES = (
     "broker/scheduler.py",
     "broker/gatherer.py",
+    "broker/ledger.py",
     "worker/dispatcher.py",
     "client/router.py",
     "client/testrun.py",

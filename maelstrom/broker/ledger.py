@@ -1,0 +1,161 @@
+"""What must be written down of the jobs at hand, and what need not be any more.
+
+Rules of this file:
+1. Changes wait here until they are taken, and those of one job become one. A job that comes, runs
+   and is heard of between two takes is never written.
+2. Nothing waits for the disk. What a crash makes us forget is healed when the others come back: a
+   client says which jobs have no outcome, a worker which attempts it holds. So nothing is
+   told twice or never, whatever is missing here; it only makes less be done again.
+3. All that is taken is written at once or not at all.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from maelstrom.model.ids import ClientId, JobId
+from maelstrom.wire.messages import Submit
+
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS clients (id INTEGER PRIMARY KEY, token TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS jobs (client INTEGER NOT NULL, number INTEGER NOT NULL,
+    submit BLOB NOT NULL, attempt INTEGER NOT NULL, outcome BLOB, PRIMARY KEY (client, number))""",
+)
+_JOIN = "INSERT OR REPLACE INTO clients VALUES (?, ?)"
+_LEAVE = "DELETE FROM clients WHERE id = ?"
+_LEAVE_JOBS = "DELETE FROM jobs WHERE client = ?"
+_SUBMIT = "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?)"
+_ASSIGN = "UPDATE jobs SET attempt = ? WHERE client = ? AND number = ?"
+_END = "UPDATE jobs SET submit = x'', outcome = ? WHERE client = ? AND number = ?"
+_FORGET = "DELETE FROM jobs WHERE client = ? AND number = ?"
+
+Value: TypeAlias = int | str | bytes | None
+Batch: TypeAlias = list[tuple[str, list[tuple[Value, ...]]]]
+"""Statements with the rows to carry them out for, in this order."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Submit).decode
+
+
+class OldJob(NamedTuple):
+    """A job that was written down before a restart."""
+
+    job: JobId
+    submit: Submit | None
+    attempt: int
+    outcome: bytes | None
+    """If it ended, and its client did not hear so."""
+
+
+class _Change:
+    __slots__ = ("attempt", "is_forgotten", "outcome", "submit")
+
+    def __init__(self) -> None:
+        self.submit: Submit | None = None
+        """If it has not been written yet."""
+        self.attempt = 0
+        self.outcome: bytes | None = None
+        self.is_forgotten = False
+
+
+class Ledger:
+    """The changes that wait to be written."""
+
+    def __init__(self) -> None:
+        self._joined: dict[ClientId, str] = {}
+        self._left: dict[ClientId, None] = {}
+        self._jobs: dict[JobId, _Change] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._joined or self._left or self._jobs)
+
+    def join(self, client: ClientId, token: str) -> None:
+        """A client is here."""
+        self._joined[client] = token
+
+    def leave(self, client: ClientId) -> None:
+        """A client is gone for good, with all its jobs."""
+        if self._joined.pop(client, None) is None:
+            self._left[client] = None
+        for job in [job for job in self._jobs if job.client == client]:
+            del self._jobs[job]
+
+    def submit(self, job: JobId, submit: Submit) -> None:
+        """A job came."""
+        self._change(job).submit = submit
+
+    def assign(self, job: JobId, attempt: int) -> None:
+        """A worker gets it."""
+        self._change(job).attempt = attempt
+
+    def end(self, job: JobId, outcome: bytes) -> None:
+        """It has an outcome, which its client is told now."""
+        self._change(job).outcome = outcome
+
+    def forget(self, job: JobId) -> None:
+        """Its client has heard of its end."""
+        change = self._jobs.get(job)
+        if change is not None and change.submit is not None:
+            del self._jobs[job]
+        else:
+            self._change(job).is_forgotten = True
+
+    def _change(self, job: JobId) -> _Change:
+        change = self._jobs.get(job)
+        if change is None:
+            change = self._jobs[job] = _Change()
+        return change
+
+    def take(self) -> "Taken":
+        """Return all that waits; it waits no more."""
+        taken = Taken(self._joined, self._left, self._jobs)
+        self._joined, self._left, self._jobs = {}, {}, {}
+        return taken
+
+
+class Taken(NamedTuple):
+    """Changes of a while."""
+
+    joined: dict[ClientId, str]
+    left: dict[ClientId, None]
+    jobs: dict[JobId, _Change]
+
+    def batch(self) -> Batch:
+        """Return what the database must do; takes time when there is much."""
+        submits: list[tuple[Value, ...]] = []
+        assigns: list[tuple[Value, ...]] = []
+        ends: list[tuple[Value, ...]] = []
+        forgets: list[tuple[Value, ...]] = []
+        for (client, number), change in ((_key(job), change) for job, change in self.jobs.items()):
+            if change.is_forgotten:
+                forgets.append((client, number))
+            elif change.submit is not None:
+                body = b"" if change.outcome is not None else _encode(change.submit)
+                submits.append((client, number, body, change.attempt, change.outcome))
+            elif change.outcome is not None:
+                ends.append((change.outcome, client, number))
+            else:
+                assigns.append((change.attempt, client, number))
+        left = [(client,) for client in self.left]
+        everything: Batch = [
+            (_JOIN, list(self.joined.items())),
+            (_SUBMIT, submits),
+            (_ASSIGN, assigns),
+            (_END, ends),
+            (_FORGET, forgets),
+            (_LEAVE_JOBS, [*left]),
+            (_LEAVE, [*left]),
+        ]
+        return [(statement, rows) for statement, rows in everything if rows]
+
+
+def _key(job: JobId) -> tuple[int, int]:
+    return job.client, job.number
+
+
+def read_job(row: tuple[int, int, bytes, int, bytes | None]) -> OldJob:
+    """Read what was written of a job."""
+    client, number, body, attempt, outcome = row
+    submit = _decode(body) if body else None
+    return OldJob(JobId(ClientId(client), number), submit, attempt, outcome)

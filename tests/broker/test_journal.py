@@ -1,0 +1,133 @@
+"""A broker that is killed and started anew goes on with what it had."""
+
+import asyncio
+import signal
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from maelstrom.broker.database import Database
+from maelstrom.broker.journal import NUMBERS_PER_START, Journal
+from maelstrom.errors import StoreError
+from maelstrom.model.ids import ClientId, JobId
+from maelstrom.model.outcome import Exited
+from maelstrom.wire.messages import Submit
+from tests.support.grid import Grid
+
+
+@pytest.fixture
+async def grid(tmp_path: Path) -> AsyncIterator[Grid]:
+    grid = Grid(tmp_path)
+    await grid.start_broker_process()
+    yield grid
+    await grid.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_jobs_outlive_the_broker(how: signal.Signals, grid: Grid) -> None:
+    worker = grid.add_worker(f"127.0.0.1:{grid.port}")
+    session = grid.add_session(f"127.0.0.1:{grid.port}")
+    await grid.welcomed(session, worker)
+    for number in range(24):
+        grid.submit(session, str(number), 100)
+    while len(grid.told) < 4:
+        await asyncio.sleep(0.01)
+    grid.end_broker_process(how)
+    await asyncio.sleep(0.3)
+    await grid.start_broker_process()
+    await grid.done()
+    assert grid.told == dict.fromkeys((str(number) for number in range(24)), 1)
+    assert all(isinstance(outcome, Exited) for outcome in grid.outcomes.values()), grid.outcomes
+    # What was on the worker was not run again; what a kill cut off between two takes may be.
+    assert sum(grid.runs.values()) <= 24 + 4
+
+
+async def test_an_outcome_waits_for_its_client(grid: Grid) -> None:
+    relay = await grid.add_relay()
+    worker = grid.add_worker(f"127.0.0.1:{grid.port}")
+    session = grid.add_session(relay.address)
+    await grid.welcomed(session, worker)
+    grid.submit(session, "0", 400)
+    while not grid.runs["0"]:
+        await asyncio.sleep(0.01)
+    relay.cut()
+    await asyncio.sleep(0.7)
+    assert not grid.told
+    grid.end_broker_process(signal.SIGKILL)
+    await grid.start_broker_process()
+    worker.stop()
+    relay.mend()
+    await grid.done()
+    assert isinstance(grid.outcomes["0"], Exited)
+    assert grid.runs == {"0": 1}
+
+
+async def test_no_id_is_given_twice(tmp_path: Path) -> None:
+    for start in range(3):
+        journal = Journal(tmp_path / "j.sqlite")
+        assert journal.first_number == start * NUMBERS_PER_START + 1
+        journal.close()
+
+
+async def test_what_is_closed_is_found_again(tmp_path: Path) -> None:
+    submit = Submit(7, b"spec", ())
+    journal = Journal(tmp_path / "deep" / "j.sqlite")
+    journal.join(ClientId(3), "token")
+    journal.submit(JobId(ClientId(3), 7), submit)
+    journal.close()
+    journal = Journal(tmp_path / "deep" / "j.sqlite")
+    assert journal.clients() == [(ClientId(3), "token")]
+    assert list(journal.jobs()) == [(JobId(ClientId(3), 7), submit, 0, None)]
+    journal.close()
+
+
+def of_another_format(path: Path) -> None:
+    sqlite3.connect(path).execute("PRAGMA user_version = 99")
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(b"noise" * 1000)
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [of_another_format, noise, a_directory])
+def test_a_file_that_cannot_be_used_is_refused(spoil: object, tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    assert callable(spoil)
+    spoil(path)
+    with pytest.raises(StoreError, match=r"cannot use .*j\.sqlite"):
+        Database(path, ())
+
+
+def test_a_file_belongs_to_one_broker(tmp_path: Path) -> None:
+    first = Database(tmp_path / "j.sqlite", ())
+    with pytest.raises(StoreError, match="locked") as caught:
+        Database(tmp_path / "j.sqlite", ())
+    assert "another broker" in caught.value.hint
+    first.close()
+    Database(tmp_path / "j.sqlite", ()).close()
+
+
+def test_what_cannot_be_written_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("maelstrom.broker.database.RETRY_S", 0.01)
+    database = Database(tmp_path / "j.sqlite", ("CREATE TABLE IF NOT EXISTS t (x)",))
+    database.run("PRAGMA max_page_count = 1")
+    written = threading.Event()
+    rows = [(b"x" * 100_000,)] * 20
+    database.write(lambda: [("INSERT INTO t VALUES (?)", [*rows])], written.set)
+    while "full" not in (told := capsys.readouterr().err):
+        assert "Traceback" not in told
+    database._connection.execute("PRAGMA max_page_count = 100000")
+    assert written.wait(10)
+    database.close()
+    again = Database(tmp_path / "j.sqlite", ())
+    assert again.run("SELECT count(*) FROM t") == [(20,)]
+    again.close()
