@@ -7,6 +7,7 @@ import platform
 MACHINE = platform.machine()
 
 _X86_64 = {
+    "syslog": 103,
     "pivot_root": 155,
     "prctl": 157,
     "mount": 165,
@@ -36,6 +37,7 @@ _AARCH64 = {
     "kexec_load": 104,
     "init_module": 105,
     "delete_module": 106,
+    "syslog": 116,
     "prctl": 167,
     "add_key": 217,
     "request_key": 218,

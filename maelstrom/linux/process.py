@@ -1,5 +1,6 @@
 """What a process may say about itself: prctl, descriptors, priorities."""
 
+import ctypes
 import os
 
 from maelstrom.linux.calls import system_call
@@ -12,6 +13,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 _NO_ROOT, _NO_SETUID_FIXUP = 1 << 0, 1 << 2
 _IOPRIO_WHO_PROCESS = 1
+# Counted from the state, the first field after the name.
+_ARGUMENTS_START = 45
 
 
 def set_parent_death_signal(signal: int) -> None:
@@ -22,9 +25,9 @@ def set_parent_death_signal(signal: int) -> None:
     system_call("prctl", _PR_SET_PDEATHSIG, signal, 0, 0, 0)
 
 
-def set_dumpable() -> None:
-    """Own the files below /proc/self again after a change of identity."""
-    system_call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+def set_dumpable(*, is_dumpable: bool) -> None:
+    """Own the files below /proc/self, as is lost by a change of identity, or leave them to root."""
+    system_call("prctl", _PR_SET_DUMPABLE, int(is_dumpable), 0, 0, 0)
 
 
 def become(user: int, group: int) -> None:
@@ -32,12 +35,21 @@ def become(user: int, group: int) -> None:
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
-    set_dumpable()
+    set_dumpable(is_dumpable=True)
 
 
 def set_name(name: bytes) -> None:
     """Set the name that `ps` shows, of at most 15 bytes."""
     system_call("prctl", _PR_SET_NAME, name, 0, 0, 0)
+
+
+def set_command(words: bytes) -> None:
+    """Set what others see as the arguments of this process; cut to the room there is."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b") ")[2].split()
+    start, end = int(fields[_ARGUMENTS_START]), int(fields[_ARGUMENTS_START + 1])
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, words, min(len(words), end - start - 1))
 
 
 def set_no_new_privileges() -> None:

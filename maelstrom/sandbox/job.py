@@ -128,7 +128,8 @@ class Capture:
 def spawn(step: Spawn, files: StageFiles, null: int, pipes: Pipes) -> Process:
     """Start the program; raises StartError, or OSError where the slot itself is short of means."""
     path = find_program(step.program, step.search_path)
-    stdin = _open_stdin(step.stdin) if step.stdin else null
+    # Opened anew: its flags and locks are those of this one job.
+    stdin = _open_stdin(step.stdin) if step.stdin else os.open(f"/proc/self/fd/{null}", os.O_RDWR)
     if files.last_pid >= 0:
         # So every job finds itself with the same PID.
         os.pwrite(files.last_pid, b"1", 0)
@@ -145,8 +146,7 @@ def spawn(step: Spawn, files: StageFiles, null: int, pipes: Pipes) -> Process:
         raise StartError(explain_start(path, number), number) from error
     finally:
         os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
-        if stdin != null:
-            os.close(stdin)
+        os.close(stdin)
     return Process(pid, os.pidfd_open(pid), started_s)
 
 
@@ -210,12 +210,15 @@ class Watcher:
         self._deadline_s = process.started_s + (watch.timeout_s or float("inf"))
         self._sample_s = process.started_s + SAMPLE_INTERVAL_S
         self._memory_peak_bytes = 0
+        # Opened now: the slot leaves the job's IPC namespace while the job runs.
+        self._shared_memory = memory.SharedMemory("/proc")
 
     def run(self) -> Ended:
         """Wait for the end, bring it about where it must be, and clean up after it."""
         self._wait()
         duration_s = time.monotonic() - self._process.started_s
         status, usage = self._reap()
+        self._shared_memory.close()
         for descriptor, capture in self._captures.items():
             _drain(descriptor, capture)
         return Ended(
@@ -243,7 +246,9 @@ class Watcher:
                         raise WorkerGone
                     self._why = "killed"
                     return
-                self._captures[descriptor].add(os.read(descriptor, READ_BYTES))
+                # A job may read its own output, and take away what we were just told of.
+                with contextlib.suppress(BlockingIOError):
+                    self._captures[descriptor].add(os.read(descriptor, READ_BYTES))
             if self._is_over(time.monotonic()):
                 return
 
@@ -262,9 +267,10 @@ class Watcher:
 
     def _has_too_much(self) -> bool:
         began_s = time.monotonic()
-        held = memory.held_bytes("/proc")
+        shared = self._shared_memory.detached_bytes()
+        held = memory.held_bytes("/proc") + shared
         if held > self._watch.memory_bytes_max:
-            held = memory.proportional_bytes("/proc")
+            held = memory.proportional_bytes("/proc") + shared
         self._memory_peak_bytes = max(self._memory_peak_bytes, held)
         ended_s = time.monotonic()
         self._sample_s = ended_s + max(SAMPLE_INTERVAL_S, SAMPLE_SHARE * (ended_s - began_s))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from maelstrom.linux import mount
 from maelstrom.sandbox.removal import remove_tree
-from maelstrom.sandbox.stage import STACKS_MAX, new_tmpfs
+from maelstrom.sandbox.stage import STACKS_MAX, WRITABLE, new_tmpfs
 from maelstrom.sandbox.steps import LINUX_FINE_TIMES, LINUX_LAYER_LIST, Host
 
 OPTIONS_BYTES_MAX = 4095
@@ -166,7 +166,7 @@ def _new_overlay(lowers: list[str], upper: str) -> int:
             mount.set_string(file_system, b"upperdir", os.fsencode(f"{upper}/u"))
             mount.set_string(file_system, b"workdir", os.fsencode(f"{upper}/w"))
         mount.set_flag(file_system, b"userxattr")
-        return mount.create(file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES)
+        return mount.create(file_system, WRITABLE)
     except OSError as error:
         words = mount.explanation(file_system)
         raise OverlayError(error.errno, words or error.strerror) from error
@@ -185,7 +185,7 @@ def _mount_by_string(lowers: list[str], upper: str, target: str) -> None:
         if len(options) > OPTIONS_BYTES_MAX:
             words = f"{len(lowers)} layers are too many for a kernel before Linux 6.8"
             raise OverlayError(errno.E2BIG, words)
-        flags = mount.OLD_NO_SETUID | mount.OLD_NO_DEVICES
+        flags = mount.OLD_NO_SETUID | mount.OLD_NO_DEVICES | mount.OLD_NO_ACCESS_TIMES
         mount.mount(b"overlay", os.fsencode(target), b"overlay", flags, os.fsencode(options))
     finally:
         os.chdir("/")

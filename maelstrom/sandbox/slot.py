@@ -105,10 +105,7 @@ class Slot:
             self._roots.give_back(self._root, is_reusable=self._is_root_reusable)
             self._root = None
         if self._sockets is not None and not self._sockets.is_clean():
-            self._sockets.close()
-            namespace.unshare(namespace.NEW_NETWORK)
-            self._is_loopback_up = False
-            self._sockets = network.SocketCounts("/proc/self")
+            self._replace_network()
         return Bearing.now() == self._bearing
 
     def _start(
@@ -166,11 +163,24 @@ class Slot:
                 if not self._has_fresh_ipc:
                     namespace.unshare(namespace.NEW_IPC)
             case steps.SwitchLoopback(is_up=is_up):
-                if is_up != self._is_loopback_up:
-                    network.set_loopback(is_up=is_up)
-                    self._is_loopback_up = is_up
+                self._switch_loopback(is_up=is_up)
             case _:
                 raise AssertionError(step)
+
+    def _switch_loopback(self, *, is_up: bool) -> None:
+        if is_up and not self._is_loopback_up:
+            network.set_loopback(is_up=True)
+            self._is_loopback_up = True
+        elif self._is_loopback_up and not is_up:
+            # One that was on once is not as one that never was: who connects waits for ever.
+            self._replace_network()
+
+    def _replace_network(self) -> None:
+        assert self._sockets is not None
+        self._sockets.close()
+        namespace.unshare(namespace.NEW_NETWORK)
+        self._is_loopback_up = False
+        self._sockets = network.SocketCounts("/proc/self")
 
     def _launch(self, step: steps.Step) -> Process | None:
         match step:

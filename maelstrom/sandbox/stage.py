@@ -28,6 +28,13 @@ DEVICE_DIRECTORIES = ("shm", "pts", "mqueue")
 PROC_HIDDEN = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list")
 PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
+# Of what jobs may write to. Who only looks must leave no trace for the next job.
+WRITABLE = mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES | mount.ATTRIBUTE_NO_ACCESS_TIMES
+# What the jobs of one slot may have at a time of each kind of namespace; all users of the host have
+# some ten thousand between them.
+NAMESPACES_MAX = 256
+NAMESPACES = ("ipc", "mnt", "net", "pid", "time", "user", "uts")
+
 STACKS_MAX = 4
 # The slot itself needs some descriptors, however few its jobs may have.
 SLOT_FILES_MIN = 64
@@ -105,6 +112,7 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     # In a kernel without checkpoint and restore jobs have other PIDs than 2.
     with contextlib.suppress(OSError):
         files.last_pid = os.open("/proc/sys/kernel/ns_last_pid", os.O_WRONLY)
+    _do("limit namespaces", _limit_namespaces)
     _do("mask parts of /proc", _mask_proc)
     return files
 
@@ -116,6 +124,8 @@ def give_up_powers(kind: SlotKind) -> None:
     _do("lock the security bits", process.forbid_root_privileges)
     _do("set limits", _set_limits, kind)
     _do("load the system call filter", seccomp.load)
+    # Its files below /proc are not the jobs' to write, though it is of their user.
+    _do("give up its files", _give_up_files)
     # As process 1 of its namespace the slot does not hear what has no handler here.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -129,7 +139,7 @@ def new_tmpfs(size_bytes: int, mode: int) -> int:
         # A file costs the kernel about a kilobyte that `size` does not count.
         mount.set_string(file_system, b"nr_inodes", b"%d" % (1024 + size_bytes // 2048))
         mount.set_string(file_system, b"mode", b"%o" % mode)
-        return mount.create(file_system, mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES)
+        return mount.create(file_system, WRITABLE)
     finally:
         os.close(file_system)
 
@@ -176,6 +186,40 @@ def _mask_proc() -> None:
             mount.attach(tree, path)
 
 
+def _limit_namespaces() -> None:
+    """Keep a job from using up what all users of the host share, and from our control group."""
+    limits = dict.fromkeys(NAMESPACES, NAMESPACES_MAX)
+    if _has_control_group():
+        # In a control group namespace of its own a job could mount the tree of them.
+        limits["cgroup"] = 0
+    for name, most in limits.items():
+        path = f"/proc/sys/user/max_{name}_namespaces"
+        if os.path.exists(path):
+            descriptor = os.open(path, os.O_WRONLY)
+            try:
+                os.write(descriptor, b"%d" % most)
+            finally:
+                os.close(descriptor)
+
+
+def _has_control_group() -> bool:
+    """Whether our user may write to the control group we are in."""
+    try:
+        file_system = mount.open_file_system(b"cgroup2")
+    except OSError:
+        return False
+    try:
+        tree = mount.create(file_system)
+    except OSError:
+        return False
+    finally:
+        os.close(file_system)
+    try:
+        return os.access(".", os.W_OK, dir_fd=tree)
+    finally:
+        os.close(tree)
+
+
 def _make_mount_read_only(path: str) -> None:
     descriptor = os.open(path, os.O_PATH)
     try:
@@ -188,6 +232,10 @@ def _set_limits(kind: SlotKind) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES)
     _lower(resource.RLIMIT_NOFILE, max(kind.open_files_max, SLOT_FILES_MIN))
+
+
+def _give_up_files() -> None:
+    process.set_dumpable(is_dumpable=False)
 
 
 def _lower(limit: int, value: int) -> None:

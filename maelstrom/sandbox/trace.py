@@ -1,6 +1,8 @@
 """Find out whether a directory that jobs may write to is still as it was, or make it so."""
 
+import fcntl
 import os
+import struct
 
 from maelstrom.sandbox.removal import clear_directory
 
@@ -10,6 +12,8 @@ LEFTOVERS_MAX = 32
 DIRECTORIES_MAX = 64
 
 Look = tuple[tuple[object, ...], ...]
+
+_GET_FLAGS = 0x80086601
 
 
 class Trace:
@@ -35,7 +39,7 @@ class Trace:
         Returns False, perhaps halfway, where it cannot be as it was.
         """
         mode, times = self._before[0][1], self._before[0][-1]
-        if os.fstat(self._directory).st_mode != mode or os.listxattr(self._directory):
+        if os.fstat(self._directory).st_mode != mode or any(_marks(self._directory)):
             return False
         if not clear_directory(self._directory, LEFTOVERS_MAX):
             return False
@@ -46,8 +50,7 @@ class Trace:
     def _look(self) -> Look:
         """See each directory with the time of its last change.
 
-        Where two changes may bear the same time, the one change that shows nowhere else is looked
-        for: a new attribute.
+        Where two changes may bear the same time, all that can change is looked at.
         """
         found = []
         for path in self._paths or ():
@@ -55,17 +58,26 @@ class Trace:
                 status = os.stat(path, dir_fd=self._directory, follow_symlinks=False)
             else:
                 status = os.fstat(self._directory)
-            attributes = () if self._has_fine_times else self._attributes(path)
-            found.append((path, status.st_mode, status.st_ctime_ns, attributes, status.st_mtime_ns))
+            rest = () if self._has_fine_times else (status.st_ino, *self._content(path))
+            found.append((path, status.st_mode, status.st_ctime_ns, rest, status.st_mtime_ns))
         return tuple(found)
 
-    def _attributes(self, path: str) -> tuple[object, ...]:
+    def _content(self, path: str) -> tuple[object, ...]:
         descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._directory)
         try:
-            names = sorted(os.listxattr(descriptor))
-            return tuple((name, os.getxattr(descriptor, name)) for name in names)
+            return sorted(os.listdir(descriptor)), *_marks(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _marks(directory: int) -> tuple[list[tuple[str, bytes]], int]:
+    """Return a directory's attributes and its flags; none of them are the usual ones."""
+    attributes = [(name, os.getxattr(directory, name)) for name in os.listxattr(directory)]
+    try:
+        (flags,) = struct.unpack("i", fcntl.ioctl(directory, _GET_FLAGS, bytes(4)))
+    except OSError:
+        flags = 0  # There are none on this file system.
+    return sorted(attributes), int(flags)
 
 
 def _directories(directory: int) -> list[str] | None:

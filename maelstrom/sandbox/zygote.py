@@ -128,10 +128,12 @@ def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> Non
         if os.getppid() != parent:
             os._exit(1)
         process.set_name(b"maelstrom-out")
+        # Made here, it is none of the sockets of the slot's network.
+        pair = socket.socketpair()
         leave_host(kind)
         # Entering the user namespace was a change of identity.
         process.set_parent_death_signal(signal.SIGKILL)
-        _fork_slot(kind, host, channel)
+        _fork_slot(kind, host, channel, *pair)
     except StageError as error:
         channel.send(("unavailable", error.doing, error.error.errno))
     except BaseException:
@@ -140,8 +142,9 @@ def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> Non
         os._exit(1)
 
 
-def _fork_slot(kind: SlotKind, host: Host, channel: Channel) -> None:
-    ours, theirs = socket.socketpair()
+def _fork_slot(
+    kind: SlotKind, host: Host, channel: Channel, ours: socket.socket, theirs: socket.socket
+) -> None:
     pid = os.fork()
     if pid == 0:
         try:
@@ -151,6 +154,8 @@ def _fork_slot(kind: SlotKind, host: Host, channel: Channel) -> None:
             if select.select([theirs], [], [], 0)[0]:
                 os._exit(1)
             process.set_name(b"maelstrom-slot")
+            # Ours tells of paths of the host.
+            process.set_command(b"maelstrom-slot")
             serve(kind, host, channel, Disposal(theirs))
         except ConnectionError:
             pass  # The worker is gone.

@@ -1,6 +1,7 @@
 """A pool of slots, and layers made of a static program and of this host's shell."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -72,14 +73,32 @@ def answers(outcome: Outcome) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text(outcome).split())
 
 
+def descendants(pid: int) -> dict[int, str]:
+    """Return the living processes below one, with their names."""
+    parents: dict[int, tuple[int, str]] = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, rest = (directory / "stat").read_text().split("(", 1)[1].rsplit(") ", 1)
+            if rest[0] != "Z":
+                parents[int(directory.name)] = (int(rest.split()[1]), name)
+    found: dict[int, str] = {}
+    grew = True
+    while grew:
+        grew = False
+        for child, (parent, name) in parents.items():
+            if child not in found and (parent == pid or parent in found):
+                found[child] = name
+                grew = True
+    return found
+
+
 @pytest.fixture(scope="session")
 def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the layers: `tool`, `shell` and a dozen small ones."""
     root = tmp_path_factory.mktemp("layers")
-    tool = root / "tool"
-    tool.mkdir()
-    source = Path(__file__).with_name("hostile.c")
-    subprocess.run(["gcc", "-O1", "-static", "-w", "-o", tool / "t", source], check=True)
+    here = Path(__file__).parent
+    _compile(root / "tool/t", here / "hostile.c")
+    _compile(root / "pair/pair", *sorted((here / "pairs").glob("*.c")))
     _make_shell(root / "shell")
     _make_odd(root / "odd")
     for number in range(12):
@@ -93,6 +112,12 @@ def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for name in (".", *names):
                 os.chown(Path(directory, name), user.user, user.group, follow_symlinks=False)
     return root
+
+
+def _compile(program: Path, *sources: Path) -> None:
+    program.parent.mkdir()
+    command = ["gcc", "-D_GNU_SOURCE", "-O1", "-static", "-w", "-o", program, *sources]
+    subprocess.run(command, check=True)
 
 
 def _make_shell(layer: Path) -> None:

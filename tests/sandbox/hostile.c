@@ -1,5 +1,5 @@
 /* One static program with many ways to misbehave, or to tell what it sees. */
-#define _GNU_SOURCE
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -162,9 +162,8 @@ static int zombies(void) {
 
 static int tamper(void) {
     struct rlimit limit = {20, 20};
-    prlimit(1, RLIMIT_NOFILE, &limit, 0);
-    setpriority(PRIO_PROCESS, 1, 15);
-    return 0;
+    say("limit", prlimit(1, RLIMIT_NOFILE, &limit, 0));
+    return say("priority", setpriority(PRIO_PROCESS, 1, 15));
 }
 
 static int signals(void) {

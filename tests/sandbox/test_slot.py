@@ -24,7 +24,7 @@ from maelstrom.model.spec import (
     Sys,
     Tmp,
 )
-from tests.sandbox.conftest import MIB, Sandbox, answers, text
+from tests.sandbox.conftest import MIB, Sandbox, answers, descendants, text
 
 
 def test_a_program_ends_with_its_status_and_output(sandbox: Sandbox) -> None:
@@ -301,7 +301,13 @@ def test_a_full_file_system_is_the_jobs_own_problem(sandbox: Sandbox, path: str)
 
 def test_what_a_job_changes_in_the_slot_costs_the_slot(sandbox: Sandbox) -> None:
     first = _slot_process(sandbox)
-    sandbox.run("/t", "tamper")
+    # From within a job it is refused.
+    assert answers(sandbox.run("/t", "tamper")) == {"limit": "EPERM", "priority": "EPERM"}
+    assert _slot_process(sandbox) == first
+    for pid, name in descendants(os.getpid()).items():
+        if name == "maelstrom-slot":
+            os.setpriority(os.PRIO_PROCESS, pid, 1)
+    sandbox.run("/t", "true")
     assert text(sandbox.run("/t", "open-files")) == "EMFILE 4093\n"
     assert _slot_process(sandbox) != first
 

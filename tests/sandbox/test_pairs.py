@@ -1,0 +1,156 @@
+"""Hostile pairs: what one job leaves, the next one in its slot does not find.
+
+For each kind of state there are three looks, by the same code: into a new slot, into the job that
+has just left something (the control, without which the third would prove nothing), and into the
+next job.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maelstrom.model.outcome import Outcome, Ran
+from maelstrom.model.spec import DevPts, Limits, MessageQueue, Mount, Network, Tmp
+from tests.sandbox.conftest import MIB, Sandbox
+
+USERS = (1000, 0)
+
+# What the job itself sees after it has done it.
+LEFT = (
+    *("files", "fifos, links and sockets", "closed directories", "a changed layer"),
+    *("a layer's times", "a layer's modes", "a layer's attributes", "a file of a layer removed"),
+    *("a file of a layer renamed", "a file of a layer linked", "a file of a layer reopened"),
+    *("a directory of a layer replaced", "times of directories", "modes of directories"),
+    *("extended attributes", "access control lists", "flags of directories"),
+    *("a working directory removed", "full file systems", "file systems without inodes"),
+    *("scratch: files", "scratch: times of directories", "scratch: modes"),
+    *("scratch: extended attributes", "scratch: access control lists", "scratch: flags"),
+    *("shared memory", "much shared memory", "semaphores", "messages", "message queues"),
+    *("abstract sockets", "sockets that hold themselves", "UDP ports", "TCP ports"),
+    *("connections that wait", "connections that were reset", "datagrams"),
+    *("daemons", "stopped processes", "zombies", "many processes", "limits", "ignored signals"),
+    *("blocked signals", "pending signals", "timers", "open descriptors", "watches"),
+    *("a mask of modes", "a directory", "a personality", "a reaper", "slack of timers"),
+    *("no huge pages", "a policy of memory", "an environment", "a filter of calls", "niceness"),
+    *("a badness", "flags of streams", "owners of streams", "locks of streams"),
+    *("locks of ranges", "sizes of pipes", "locks of layers", "terminals", "modes of terminals"),
+)
+# The same, but the kernel gives user 0 without privileges no namespaces of his own.
+LEFT_BY_ORDINARY_USERS = (
+    *("processes of a nested namespace", "a nested host name", "nested mounts", "offsets of time"),
+)
+# What leaves nothing to be seen, even to the job itself.
+TRACELESS = (
+    *("files that come and go", "scratch: files that come and go", "times of access"),
+    *("scratch: times of access", "offsets of streams"),
+)
+READ_ONLY, FORBIDDEN = {"EROFS"}, {"EPERM", "EACCES"}
+REFUSED = {
+    "a file in /dev": READ_ONLY,
+    "a device removed": READ_ONLY,
+    "a device's mode": FORBIDDEN,
+    "times of /dev": READ_ONLY,
+    "attributes of /dev": READ_ONLY,
+    "times of process 1": FORBIDDEN,
+    "times of /proc": FORBIDDEN,
+    "limits of shared memory": READ_ONLY,
+    "limits of message queues": READ_ONLY,
+    "keys": FORBIDDEN,
+    "session keyrings": FORBIDDEN,
+    "sockets without namespaces": {"EAFNOSUPPORT"},
+    "packet sockets": FORBIDDEN,
+    "routes": FORBIDDEN,
+    "addresses": FORBIDDEN,
+    "a device that is up": FORBIDDEN,
+    "tables of filters": FORBIDDEN,
+    "forwarding": READ_ONLY,
+    "security bits": FORBIDDEN,
+    "a name": FORBIDDEN,
+    "a host name": FORBIDDEN,
+    # No space is what a limit of namespaces looks like: where the group would be ours to change.
+    "control groups": FORBIDDEN | {"ENOSPC", "ENODEV"},
+    "a limit of the slot": FORBIDDEN,
+    "a limit of the slot's time": FORBIDDEN,
+    "the slot's niceness": FORBIDDEN,
+    "the user's niceness": FORBIDDEN,
+    "the group's niceness": FORBIDDEN | {"ENOENT"},
+    "the slot's scheduler": FORBIDDEN,
+    "the slot's slice": FORBIDDEN,
+    "the slot's processors": FORBIDDEN,
+    "the slot's I/O priority": FORBIDDEN,
+    "the user's I/O priority": FORBIDDEN,
+    "the slot's badness": FORBIDDEN,
+    "the slot's filter of dumps": FORBIDDEN | {"ENOENT"},
+    "the slot's slack": FORBIDDEN,
+    "the slot's name": FORBIDDEN,
+    "the slot's cookie": FORBIDDEN | {"EINVAL"},
+    "the slot's pages": FORBIDDEN | {"ENOSYS"},
+    "the slot's process group": {"ESRCH"},
+    "signals to the slot": FORBIDDEN,
+}
+NAMES = (*LEFT, *LEFT_BY_ORDINARY_USERS, *TRACELESS, *REFUSED)
+ON_LOOPBACK = (
+    *("UDP ports", "TCP ports", "connections that wait", "connections that were reset"),
+    "datagrams",
+)
+
+
+class Pairs:
+    """Runs the looks, all in one slot as far as the jobs leave it alone."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._new = {(name, user): self.run("find", name, user) for user in USERS for name in NAMES}
+
+    def new(self, name: str, user: int) -> str:
+        """Return what is seen in a slot in which nothing was left yet."""
+        return self._new[name, user]
+
+    def run(self, way: str, name: str, user: int) -> str:
+        """Run a job that looks, or that leaves and looks."""
+        mounts: tuple[Mount, ...] = (Tmp("/mnt", size_bytes=MIB),)
+        mounts += (DevPts(),) if "terminals" in name else ()
+        mounts += (MessageQueue(),) if "queues" in name else ()
+        network = Network.LOOPBACK if name in ON_LOOPBACK else Network.DISABLED
+        outcome: Outcome = self._sandbox.run(
+            *("/pair", way, name),
+            layers=("shell", "small0", "pair"),
+            user=user,
+            group=user,
+            working_directory="/work/deep",
+            mounts=mounts,
+            network=network,
+            limits=Limits(write_bytes_max=MIB),
+        )
+        assert isinstance(outcome, Ran), outcome
+        return f"{type(outcome).__name__}\n{outcome.effects.stdout.text()}"
+
+
+@pytest.fixture(scope="module")
+def pairs(sandbox: Sandbox, layers_root: Path) -> Iterator[Pairs]:
+    return Pairs(sandbox)
+
+
+def test_the_table_has_all_that_the_program_can_leave(layers_root: Path) -> None:
+    command = [layers_root / "pair/pair", "names"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert sorted(listed.splitlines()) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_job_leaves_the_next_does_not_find(pairs: Pairs, name: str, user: int) -> None:
+    seen = pairs.run("both", name, user)
+    refusal = seen.partition("refused ")[2].strip()
+    if name in REFUSED:
+        assert refusal in REFUSED[name], seen
+    elif name in TRACELESS:
+        assert seen == pairs.new(name, user)
+    elif name in LEFT_BY_ORDINARY_USERS and user == 0:
+        assert refusal in FORBIDDEN, seen
+    else:
+        assert not refusal
+        assert seen != pairs.new(name, user), "nothing was left to be found"
+    assert pairs.run("find", name, user) == pairs.new(name, user)
