@@ -10,7 +10,11 @@ class SharedMemory:
     """The System V segments of the IPC namespace we are in when this is made."""
 
     def __init__(self, proc: str) -> None:
-        self._list = os.open(f"{proc}/sysvipc/shm", os.O_RDONLY)
+        try:
+            self._list = os.open(f"{proc}/sysvipc/shm", os.O_RDONLY)
+        except FileNotFoundError:
+            # A kernel without them.
+            self._list = os.open("/dev/null", os.O_RDONLY)
 
     def detached_bytes(self) -> int:
         """Sum what is held by no process, and so is counted nowhere else."""
