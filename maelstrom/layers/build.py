@@ -62,7 +62,7 @@ def build(
         case Programs():
             search_path = environment.get("PATH", os.defpath)
             for program in spec.programs:
-                path = programs.look_up(program, search_path=search_path, hosts=hosts)
+                path = programs.look_up(program, search_path=search_path, project=hosts.project)
                 programs.add_program(tree, hosts, path, search_path=search_path)
         case Python():
             return python.build(spec.interpreter, hosts=hosts, hasher=hasher)

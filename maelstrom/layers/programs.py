@@ -12,10 +12,10 @@ SCRIPT_DEPTH_MAX = 5
 UNWINDER = "libgcc_s.so.1"
 
 
-def look_up(program: str, *, search_path: str, hosts: HostPaths) -> str:
+def look_up(program: str, *, search_path: str, project: str) -> str:
     """Return the path of a program on this host; raises LayerError naming it."""
     if "/" in program:
-        path = posixpath.normpath(posixpath.join(hosts.project, program))
+        path = posixpath.normpath(posixpath.join(project, program))
         if not os.path.isfile(path):
             raise LayerError(f"program {program!r} does not exist")
         return path
@@ -28,12 +28,12 @@ def look_up(program: str, *, search_path: str, hosts: HostPaths) -> str:
 
 def add_program(tree: Tree, hosts: HostPaths, path: str, *, search_path: str) -> None:
     """Add a program, and all that is needed to start it."""
-    for part in _with_interpreters(path, search_path, hosts):
+    for part in with_interpreters(path, search_path, hosts.project):
         hosts.add(tree, part)
         add_libraries(tree, hosts, [part])
 
 
-def _with_interpreters(path: str, search_path: str, hosts: HostPaths) -> list[str]:
+def with_interpreters(path: str, search_path: str, project: str) -> list[str]:
     """Return a program and the interpreters its first line asks for, and theirs."""
     found = [path]
     at = 0
@@ -42,11 +42,11 @@ def _with_interpreters(path: str, search_path: str, hosts: HostPaths) -> list[st
             raise LayerError(f"the interpreter of script {path!r} is a script, too deep")
         words = _shebang(found[at])
         if words:
-            found.append(look_up(words[0], search_path=search_path, hosts=hosts))
+            found.append(look_up(words[0], search_path=search_path, project=project))
             if posixpath.basename(words[0]) == "env":
                 names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
                 if names:
-                    found.append(look_up(names[0], search_path=search_path, hosts=hosts))
+                    found.append(look_up(names[0], search_path=search_path, project=project))
         at += 1
     return found
 

@@ -10,7 +10,6 @@ Rules of this file:
    it is the project's own business: files come as data of a test, at the path that is looked up.
 """
 
-import ast
 import hashlib
 import json
 import os
@@ -27,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from maelstrom.errors import LayerError, SpecError
-from maelstrom.layers import elf, programs
+from maelstrom.layers import elf, programs, python_state
 from maelstrom.layers.hasher import Hasher, write_atomically
 from maelstrom.layers.host import HostPaths
 from maelstrom.layers.tree import BuiltLayer, Source, Tree
@@ -35,8 +34,7 @@ from maelstrom.model.digest import Digest
 from maelstrom.model.layer import PROJECT_ROOT
 from maelstrom.model.manifest import Manifest
 
-FORMAT_VERSION = 2
-PROBE_TIMEOUT_S = 60.0
+FORMAT_VERSION = 3
 COMPILE_TIMEOUT_S = 900.0
 VERSION_MIN = (3, 7)
 LIBRARY_LEFT_OUT = frozenset(
@@ -57,7 +55,6 @@ LIBRARY_LEFT_OUT = frozenset(
 TEST_KEPT = ("test/support", "test/__init__.py")
 """Of the tests of the standard library: what tests of others use."""
 _HERE = Path(__file__).parent
-_MAPPING = re.compile(r"^MAPPING(?:: [^=]+)? = (\{.*?\})$", re.MULTILINE)
 
 
 class _Facts(msgspec.Struct):
@@ -136,7 +133,7 @@ def build(interpreter: str, *, hosts: HostPaths, hasher: Hasher) -> BuiltLayer:
         record = _Record(
             FORMAT_VERSION,
             roots,
-            _fingerprint(roots),
+            python_state.fingerprint(roots),
             built.manifest.encoded,
             [(digest, os.fsencode(source)) for digest, source in _paths(built, hasher)],
             built.library_path,
@@ -155,7 +152,9 @@ def _paths(built: BuiltLayer, hasher: Hasher) -> Iterator[tuple[Digest, str]]:
 def _recall(record_file: Path) -> BuiltLayer | None:
     try:
         record = _decode(record_file.read_bytes())
-        if record.version != FORMAT_VERSION or record.fingerprint != _fingerprint(record.roots):
+        if record.version != FORMAT_VERSION:
+            return None
+        if record.fingerprint != python_state.fingerprint(record.roots):
             return None
         manifest = Manifest.decode(record.manifest)
     except (OSError, msgspec.DecodeError, SpecError):
@@ -167,45 +166,11 @@ def _recall(record_file: Path) -> BuiltLayer | None:
     return BuiltLayer(manifest, sources, record.library_path, record.notes)
 
 
-def _fingerprint(roots: list[str]) -> str:
-    """Return what changes when any file below the roots does."""
-    state = hashlib.sha256()
-    todo = list(roots)
-    while todo:
-        path = todo.pop()
-        try:
-            status = os.stat(path)
-            state.update(
-                f"{path}\0{status.st_mtime_ns}\0{status.st_size}\0".encode(errors="replace")
-            )
-            if not stat.S_ISDIR(status.st_mode):
-                continue
-            with os.scandir(path) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
-                    if entry.name == "__pycache__":
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        # Of packages inside a library only those count that are in use: as roots.
-                        if not entry.name.endswith("-packages"):
-                            todo.append(entry.path)
-                        continue
-                    status = entry.stat(follow_symlinks=False)
-                    line = f"{entry.name}\0{status.st_mtime_ns}\0{status.st_size}\n"
-                    state.update(line.encode(errors="replace"))
-        except OSError as error:
-            state.update(f"{path}\0{error.errno}".encode(errors="replace"))
-    return state.hexdigest()
-
-
 def _probe(path: str) -> _Facts:
-    command = [path, "-I", os.fspath(_HERE / "python_probe.py")]
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=True, text=True
-        )
-        facts = msgspec.json.decode(done.stdout, type=_Facts)
-    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
-        detail = getattr(error, "stderr", "") or str(error)
+        facts = msgspec.convert(python_state.probe(path), type=_Facts)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        detail = os.fsdecode(getattr(error, "stderr", None) or b"") or str(error)
         raise LayerError(f"{path!r} is not a Python that works: {detail.strip()}") from error
     if facts.version < VERSION_MIN:
         raise LayerError(f"{path!r} is Python {facts.version[0]}.{facts.version[1]}, too old")
@@ -237,6 +202,7 @@ class _Collector:
             note = f"{missing.needed_by!r} needs `{missing.name}`, which is not found"
             self._tree.notes[note] = None
         programs.add_closure(self._tree, self._hosts, closure)
+        self.roots |= dict.fromkeys(closure.files)
         self._compile()
         return self._tree.finish(self._hasher)
 
@@ -371,20 +337,13 @@ class _Collector:
 
     def _add_editable(self, path: str) -> None:
         """Add the packages that the finder of an editable install maps to their sources."""
-        text = Path(path).read_text(errors="replace")
-        match = _MAPPING.search(text)
-        try:
-            mapping = ast.literal_eval(match[1]) if match else {}
-        except (SyntaxError, ValueError):
-            mapping = {}
-        for target in mapping.values():
-            real = os.path.realpath(target)
-            if self._hosts.is_project(real):
-                self._note_editable(real)
-            elif os.path.isdir(real):
-                self._walk(self._root(real))
-            elif os.path.isfile(f"{real}.py"):
-                self._root(f"{real}.py")
+        for target in python_state.editable_targets(path):
+            if self._hosts.is_project(target):
+                self._note_editable(target)
+            elif os.path.isdir(target):
+                self._walk(self._root(target))
+            elif os.path.isfile(target):
+                self._root(target)
 
     def _compile(self) -> None:
         """Add pycs for all sources, compiled by the Python they are for, on all processors."""

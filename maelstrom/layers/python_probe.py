@@ -2,8 +2,12 @@
 
 import json
 import os
+import site
 import sys
 
+_is_alone = sys.prefix != sys.base_prefix and not any(
+    item.endswith("-packages") and not item.startswith(sys.prefix + os.sep) for item in sys.path
+)
 print(
     json.dumps(
         {
@@ -14,6 +18,8 @@ print(
             "base_executable": getattr(sys, "_base_executable", sys.executable),
             "library": os.path.dirname(os.__file__),
             "path": [item for item in sys.path if item],
+            # A virtual environment without the system's packages has not the user's either.
+            "user_site": "" if _is_alone else site.getusersitepackages(),
         }
     )
 )

@@ -9,6 +9,7 @@ Rules of this file:
 
 import json
 import os
+import shutil
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,6 +21,7 @@ import SCons.Node.FS
 from maelstrom.scons import files, keywords, options, scanner
 from maelstrom.scons.keywords import Complaint
 from maelstrom.scons.results import STATE_DIRECTORY, TESTS, Layer, Test
+from maelstrom.scons.surroundings import Surroundings
 
 _SIGNATURE = "_MAELSTROM_SIGNATURE"
 _TEST_KEYWORDS = ("arguments", "cases", "data", "env_vars", "framework", "ignore", "layers",
@@ -120,6 +122,7 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         cases=cases,
         stdin=stdin[0] if stdin else None,
         settings=settings,
+        surroundings=Surroundings(settings.is_contained, pythons=("",) if python else ()),
     )
     mode = "container" if settings.is_contained else "plain"
     stamp = env.fs.File(f"#{STATE_DIRECTORY}/passed/{label}.{mode}")
@@ -127,17 +130,20 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
     sources = dict.fromkeys(
         [*(n for n in programs if n not in python), *test.data, *stdin, *layers]
     )
-    _build(env, "_MaelstromStamp", stamp, list(sources), _signature(test))
+    _build(env, "_MaelstromStamp", stamp, list(sources), (_signature(test), test.surroundings))
     env.Alias("test", stamp)
     env.Alias(f"test-{label}", stamp)
     env.Clean("test", env.fs.Dir(f"#{STATE_DIRECTORY}"))
     return SCons.Node.NodeList([stamp])
 
 
-def _build(env: Any, builder: str, target: Any, sources: list[Any], signature: str) -> None:
+def _build(
+    env: Any, builder: str, target: Any, sources: list[Any], signature: tuple[str, Surroundings]
+) -> None:
     def contents(target: Any, source: Any, env: Any, for_signature: Any) -> str:
         del source, env, for_signature
-        return f"{signature} {_modes(target)}"
+        declared, surroundings = signature
+        return f"{declared} {surroundings.state(target[0]) if target else ''}"
 
     made = getattr(env, builder)(target, sources, **{_SIGNATURE: contents})
     env.NoCache(made)
@@ -145,21 +151,6 @@ def _build(env: Any, builder: str, target: Any, sources: list[Any], signature: s
     state = env.fs.Dir(f"#{STATE_DIRECTORY}")
     env.Ignore(env.fs.Dir("#"), state)
     env.Clean(env.fs.Dir("#"), state)
-
-
-def _modes(target: Any) -> str:
-    """What a job can see of its files and no content signature tells: x bits and link targets."""
-    told = []
-    for child in target[0].children() if target else ():
-        path = files.real(child).get_abspath() if isinstance(child, SCons.Node.FS.Base) else ""
-        try:
-            if os.path.islink(path):
-                told.append(f"{path}>{os.readlink(path)}")
-            elif os.stat(path).st_mode & 0o111:
-                told.append(path)
-        except OSError:
-            continue
-    return json.dumps(sorted(told))
 
 
 def _signature(test: Test) -> str:
@@ -221,8 +212,14 @@ def maelstrom_layer(env: Any, name: str, **given: Any) -> Any:
     layer = Layer(label, tuple(recipes))
     manifest = env.fs.File(f"#{STATE_DIRECTORY}/layers/{label}.manifest")
     TESTS.declare_layer(manifest, layer)
+    surroundings = Surroundings(
+        is_contained=True,
+        pythons=tuple(r["interpreter"] for r in recipes if r["type"] == "python"),
+        directories=_directories(recipes),
+    )
     signature = json.dumps(recipes, default=repr, sort_keys=True)
-    _build(env, "_MaelstromManifest", manifest, list(dict.fromkeys(sources)), signature)
+    unique = list(dict.fromkeys(sources))
+    _build(env, "_MaelstromManifest", manifest, unique, (signature, surroundings))
     return SCons.Node.NodeList([manifest])
 
 
@@ -247,6 +244,10 @@ def _recipe(
         case "symlinks":
             pairs = list(value.items()) if hasattr(value, "items") else list(value)
             return [{"symlinks": [list(pair) for pair in pairs]}], []
+        case "programs":
+            names = keywords.strings(complain, keyword, value)
+            nodes = [env.fs.File(path) for path in _found(env, names)]
+            return [{"programs": list(names)}], nodes
         case "python":
             return [{"interpreter": value if isinstance(value, str) else ""}], []
         case _:
@@ -263,13 +264,26 @@ def _written(node: Any) -> str:
 def _tracked(
     complain: Complaint, keyword: str, nodes: list[Any], ignore: tuple[str, ...]
 ) -> list[Any]:
-    """Return the nodes of the project; of the host's files only single ones are watched."""
+    """Return the nodes of the project, and of single files of the host."""
     inside = [n for n in nodes if not os.path.isabs(_written(n))]
     outside = [n for n in nodes if n not in inside and not isinstance(n, SCons.Node.FS.Dir)]
     for node in outside:
         if not files.is_there(node):
             raise complain(f"{keyword}: {str(node)!r} does not exist")
     return files.spread(complain, keyword, inside, ignore) + outside
+
+
+def _directories(recipes: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the directories outside the project, which SCons is not asked to look into."""
+    paths = [path for recipe in recipes if recipe["type"] == "paths" for path in recipe["paths"]]
+    return tuple(path for path in paths if os.path.isabs(path) and os.path.isdir(path))
+
+
+def _found(env: Any, programs: tuple[str, ...]) -> list[str]:
+    """Return where programs of this host are; what is missing is told when the layer is made."""
+    top = env.fs.Top.get_abspath()
+    found = [shutil.which(p) if "/" not in p else os.path.join(top, p) for p in programs]
+    return [path for path in found if path and os.path.isfile(path)]
 
 
 def _globbed(env: Any, pattern: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Remember between builds which shared libraries programs need.
+"""Remember between builds which shared libraries programs need, and which programs scripts.
 
 SCons scans every program again in every build; to read the ELF headers of all of them would make a
 build with nothing to do slow. What is remembered holds while the program, all its libraries and the
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ELF_MAGIC = b"\x7fELF"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ENTRIES_MAX = 20_000
 LOADER_CACHE = "/etc/ld.so.cache"
 
@@ -43,13 +43,32 @@ class Closures:
         remembered = self._known.get(program)
         if remembered and all(self._stamp(path) == was for path, was in remembered.items()):
             return [path for path in remembered if path not in (program, LOADER_CACHE)]
-        libraries = _read(program)
+        libraries = self._read(program)
         paths = (program, *libraries, *([LOADER_CACHE] if libraries else []))
         # Built in this very run, it may have been looked at before: its stamp is taken afresh.
         self._stamps.pop(program, None)
         self._known[program] = {path: self._stamp(path, afresh=True) for path in paths}
         self._is_changed = True
         return libraries
+
+    def _read(self, program: str) -> list[str]:
+        try:
+            with open(program, "rb") as file:
+                head = file.read(4)
+        except OSError:
+            return []
+        if not head.startswith((ELF_MAGIC, b"#!")):
+            return []
+        # Late: a build without any change never gets here.
+        from maelstrom.errors import LayerError
+        from maelstrom.layers import elf, programs
+
+        project = str(self._path.parents[1]) if self._path else "/"
+        try:
+            found = programs.with_interpreters(program, os.environ.get("PATH", ""), project)
+            return [*found[1:], *elf.closure(found).files]
+        except LayerError:
+            return []  # The test's own layers will say what is wrong with it.
 
     def _stamp(self, path: str, *, afresh: bool = False) -> Stamp:
         # System libraries are asked for by every program: one look per build is enough.
@@ -76,23 +95,6 @@ class Closures:
             temporary.replace(self._path)
         except OSError:
             temporary.unlink(missing_ok=True)
-
-
-def _read(program: str) -> list[str]:
-    try:
-        with open(program, "rb") as file:
-            if file.read(4) != ELF_MAGIC:
-                return []
-    except OSError:
-        return []
-    # Late: a build without any change never gets here.
-    from maelstrom.errors import LayerError
-    from maelstrom.layers import elf
-
-    try:
-        return list(elf.closure([program]).files)
-    except LayerError:
-        return []  # The test's own layers will say what is wrong with it.
 
 
 CLOSURES = Closures()

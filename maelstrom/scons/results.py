@@ -24,6 +24,8 @@ from maelstrom.scons import files, runner
 from maelstrom.scons.closures import CLOSURES
 from maelstrom.scons.keywords import Complaint
 from maelstrom.scons.options import Settings
+from maelstrom.scons.pythons import PYTHONS
+from maelstrom.scons.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from maelstrom.client.launch import TestClient
@@ -60,6 +62,7 @@ class Test(NamedTuple):
     cases: tuple[tuple[str, tuple[str, ...]], ...]
     stdin: Any
     settings: Settings
+    surroundings: Surroundings
 
 
 class Tests:
@@ -77,6 +80,7 @@ class Tests:
         if not self._project:
             self._project = project
             CLOSURES.load(Path(project) / STATE_DIRECTORY / "closures.json")
+            PYTHONS.load(Path(project) / STATE_DIRECTORY / "pythons.json", project)
 
     def declare_test(self, stamp: Any, test: Test) -> None:
         """Take in a declaration; a second one of the same name is a mistake."""
@@ -117,6 +121,7 @@ class Tests:
     def _on_begin(self, top: list[Any]) -> None:
         """Find the tests among the targets: only for them the runner looks ahead."""
         self._unseen.clear()
+        PYTHONS.forget()
         todo = list(top)
         while todo and self.tests:
             node = todo.pop()
@@ -141,6 +146,7 @@ class Tests:
 
     def _on_end(self, is_interrupt: bool) -> int:
         CLOSURES.save()
+        PYTHONS.save()
         client, self._client = self._client, None
         if client is None:
             return 0
@@ -223,7 +229,7 @@ class Tests:
             limits=test.limits,
             resources=test.resources,
             again=_again(test),
-            content="" if test.settings.is_contained else _content(stamp),
+            content="" if test.settings.is_contained else _content(stamp, test.surroundings),
             cases=test.cases,
             stdin=_source_file(test.stdin) if test.stdin is not None else None,
         )
@@ -270,10 +276,10 @@ def _sha256(node: Any, is_sha256: bool) -> str:
     return str(node.get_csig()) if is_sha256 and hasattr(node, "get_csig") else ""
 
 
-def _content(stamp: Any) -> str:
-    """Stand in for layers: what all the files of a plain test are like, by SCons' signatures."""
+def _content(stamp: Any, surroundings: Surroundings) -> str:
+    """Stand in for layers: what all that a plain test may see is like."""
     told = [(str(c), c.get_csig()) for c in stamp.children()]
-    return json.dumps(sorted(told))
+    return json.dumps([sorted(told), surroundings.state(stamp)])
 
 
 def _strings(environment: Any) -> dict[str, str]:

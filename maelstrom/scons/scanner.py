@@ -1,4 +1,4 @@
-"""See which shared libraries a test program depends on.
+"""See which shared libraries a test program depends on, and which interpreters a script.
 
 They become its test's implicit dependencies: those of the project as the very nodes that build
 them, those of the system as plain files. Before the program is built there is nothing to read;

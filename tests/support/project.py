@@ -46,6 +46,7 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.log = root.parent / f"{root.name}.log"
+        self.python = sys.executable
         root.mkdir(exist_ok=True)
 
     def write(self, **files: str) -> "Project":
@@ -67,7 +68,7 @@ class Project:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command that runs SCons."""
-        return [sys.executable, "-m", "SCons", *arguments]
+        return [self.python, "-m", "SCons", *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment SCons gets."""
