@@ -128,7 +128,7 @@ class Driver:
         self._reporter.close()
         if self._fault is not None:
             raise self._fault
-        if self._engine.failure is not None:
+        if self._engine.failure is not None and not self._is_interrupted:
             return self._engine.failure.exit_status
         return self._reporter.summary.exit_status
 

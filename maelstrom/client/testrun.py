@@ -7,7 +7,8 @@ Rules of this file:
 3. The cases of a target are submitted as soon as it is listed; a listing goes before any case,
    since others wait for it.
 4. What has passed in an equal world is not run again; what has failed or is new goes first.
-5. After a stop nothing is submitted; what was submitted still ends, be it as cancelled.
+5. After a stop nothing is submitted; what was submitted still ends, be it as cancelled. When the
+   user has interrupted the run, what breaks in the hurry is nobody's fault: it is cancelled, too.
 """
 
 from collections.abc import Mapping
@@ -228,6 +229,7 @@ class TestRun:
         self._jobs: dict[int, _Job] = {}
         self._numbers = count(1)
         self._is_stopped = False
+        self._is_interrupted = False
         self._failure: EngineFailed | None = None
 
     def handle(self, event: RunEvent) -> list[Instruction]:
@@ -248,6 +250,7 @@ class TestRun:
                 return self._engine_failed(event)
             case Stopped(is_interrupt):
                 self._is_stopped = True
+                self._is_interrupted |= is_interrupt
                 return [CancelJobs(running=is_interrupt)]
             case _:
                 assert_never(event)
@@ -358,6 +361,8 @@ class TestRun:
         job = self._jobs.pop(number, None)
         if job is None:
             return []  # Its target has already ended with the engine's failure.
+        if self._is_interrupted and isinstance(outcome, InfrastructureFault):
+            outcome = Cancelled()
         if job.case is None:
             return self._listing_ended(job, outcome)
         verdict = job.run.plan.framework.verdict(job.case, outcome)
@@ -420,7 +425,8 @@ class TestRun:
         self._jobs.clear()
         for name in list(self._runs):
             del self._runs[name]
-            if not instructions:  # Once is enough: all have the same reason.
+            # Once is enough: all have the same reason.
+            if not instructions and not self._is_interrupted:
                 instructions.append(
                     Tell(TargetFailed(name, failure.message, failure.hint, is_ours=True))
                 )

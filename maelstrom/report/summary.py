@@ -74,12 +74,15 @@ class Summary:
     def exit_status(self) -> int:
         """0 if all is good; 3 if we could not tell of some case; 2 for all other failures.
 
-        Ours comes before theirs: with 3 the verdicts are incomplete.
+        Ours comes before theirs: with 3 the verdicts are incomplete. An interrupt comes before all:
+        it says itself that they are.
         """
+        if self.interrupted:
+            return EXIT_FAILED
         ours = any(target.is_ours for target in self.broken)
         if ours or self.counts[Status.INFRASTRUCTURE_ERROR]:
             return EXIT_INFRASTRUCTURE
-        return EXIT_FAILED if self.failed or self.interrupted else EXIT_PASSED
+        return EXIT_FAILED if self.failed else EXIT_PASSED
 
     def handle(self, event: Event) -> None:
         """Take in what happened."""

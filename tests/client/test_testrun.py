@@ -207,6 +207,15 @@ SCRIPTS: dict[str, Script] = {
         (JobEnded(2, Cancelled()), ["a cancelled"]),
         (JobEnded(3, Cancelled()), ["b cancelled", "finished t", "end t: cancelled (cancelled)"]),
     ],
+    "what breaks in the hurry of an interrupt is cancelled": [
+        *LISTING,
+        (TargetReady(plan("u")), ["submit 4: /u list p2"]),
+        (Stopped(is_interrupt=True), ["cancel all"]),
+        (JobEnded(2, InfrastructureFault("closed")), ["a cancelled"]),
+        (JobEnded(4, InfrastructureFault("closed")),
+         ["finished u", "end u: cancelled (cancelled)"]),
+        (EngineFailed("the broker ended"), ["end t: cancelled (cancelled)"]),
+    ],
     "a listing that is taken back": [
         (TargetReady(plan()), ["submit 1: /t list p2"]),
         (Stopped(is_interrupt=True), ["cancel all"]),

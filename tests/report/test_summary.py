@@ -52,6 +52,12 @@ def test_a_run_without_cases_is_green_and_an_interrupted_one_is_not() -> None:
     assert summed(Story().end(interrupted=True)).exit_status == 2
 
 
+def test_an_interrupt_has_its_status_whatever_else_was_wrong() -> None:
+    story = Story()
+    story.broken("t", "the broker is gone", is_ours=True)
+    assert summed(story.end(interrupted=True)).exit_status == 2
+
+
 def test_a_target_that_fails_takes_its_waiting_cases_with_it() -> None:
     story = Story()
     story.target("target", "one", "two", "three")

@@ -285,3 +285,12 @@ def test_an_interrupt_ends_a_plain_run_at_once(project: Project) -> None:
     assert ran.has("Build interrupted", "Summary")
     left = subprocess.run(["pgrep", "-f", f"{project.root}/two"], capture_output=True, check=False)
     assert left.returncode == 1, "a job was left behind"
+
+
+def test_what_breaks_during_an_interrupt_does_not_change_its_status(project: Project) -> None:
+    three(project, SLEEPS, is_fake=True)
+    when = '"program": "/project/two"'
+    ran, _ = project.interrupted("test", "--maelstrom", when=when, MAELSTROM_FAKE_BREAKS="1")
+    assert ran.status == 2
+    assert ran.has("Build interrupted", "Summary", "interrupted")
+    assert "INFRA" not in ran.out

@@ -26,6 +26,7 @@ class Session:
         self._engine = PlainEngine(slots=slots or 64)
         self._project = str(Path.cwd())
         self._in_flight = 0
+        self._waiting: list[Callable[[Outcome], None]] = []
         self.failure: MaelstromError | None = None
         _note(event="open", broker=broker, slots=slots)
 
@@ -51,6 +52,7 @@ class Session:
             on_outcome(InfrastructureFault(self.failure.message, self.failure.hint))
             return 0
         self._in_flight += 1
+        self._waiting.append(on_outcome)
         _note(event="submit", in_flight=self._in_flight, time_s=time.monotonic(), **_told(spec))
 
         def ended(outcome: Outcome) -> None:
@@ -76,8 +78,11 @@ class Session:
         )
 
     def cancel_all(self, *, running: bool) -> None:
-        """Take jobs back."""
+        """Take jobs back; break instead, as a broker that is gone, if the test asks for it."""
         _note(event="cancel", running=running)
+        if os.environ.get("MAELSTROM_FAKE_BREAKS"):
+            for on_outcome in self._waiting:
+                on_outcome(InfrastructureFault("the broker is gone"))
         self._engine.cancel_all(running=running)
 
     def close(self, *, timeout_s: float) -> None:

@@ -93,12 +93,12 @@ class Project:
         )
         return Ran(done.returncode, done.stdout.decode())
 
-    def interrupted(self, *arguments: str, when: str) -> tuple[Ran, float]:
+    def interrupted(self, *arguments: str, when: str, **environment: str) -> tuple[Ran, float]:
         """Run SCons, interrupt it when its log has this text; also return what that took."""
         process = subprocess.Popen(
             self.command(*arguments),
             cwd=self.root,
-            env=self.environment(),
+            env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
