@@ -217,7 +217,7 @@ def check_listing_ended(outcome: Ran) -> None:
             assert_never(outcome)
 
 
-def failed_listing(status: int, streams: Streams) -> ListingError:
+def failed_listing(status: int, streams: Streams, *, hint: str = "") -> ListingError:
     """Return the error for a listing that ended with a status that means failure."""
     told = told_reason(streams.stderr)
     if not told:
@@ -225,7 +225,7 @@ def failed_listing(status: int, streams: Streams) -> ListingError:
         told = one_line(lines[-1]) if lines else "it printed nothing"
     return ListingError(
         f"listing the cases exited with status {status}: {told}",
-        hint="is it a program of this framework? name the right one with framework=",
+        hint=hint or "is it a program of this framework? name the right one with framework=",
     )
 
 

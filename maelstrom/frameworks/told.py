@@ -7,6 +7,7 @@ known on both sides because it is made from the name of the case.
 import functools
 import importlib.resources
 import json
+import re
 
 import msgspec
 
@@ -28,6 +29,8 @@ from maelstrom.frameworks.base import (
 from maelstrom.model.case import Case, Status, Verdict
 from maelstrom.model.outcome import Exited, Outcome, Ran
 
+_REFUSAL = re.compile(r"^ERROR: (?!usage:)(\S.*)", re.MULTILINE)
+"""What pytest says of an option or a configuration that it does not take."""
 _LISTING = ""
 """What stands for the name of a case in the separator of a listing."""
 
@@ -97,10 +100,18 @@ def listed_cases(framework: str, outcome: Ran) -> list[Case]:
     if told is not None and told.error:
         raise ListingError(told.error, hint=told.hint)
     if outcome.status != 0 or told is None:
-        raise failed_listing(outcome.status, raw)
+        raise _failed(framework, outcome.status, raw)
     if not told.cases:
         raise no_cases(framework)
     return told.cases
+
+
+def _failed(framework: str, status: int, raw: Streams) -> ListingError:
+    """Return the error for a listing in which the framework itself, or what it loads, failed."""
+    if refusal := _REFUSAL.search(raw.stderr):
+        raw = Streams("", refusal[1])
+    hint = f"`python -m {framework}` in the project may tell more"
+    return failed_listing(status, raw, hint=hint)
 
 
 def read_verdict(framework: str, case: Case, status: int, raw: Streams) -> Verdict:

@@ -18,7 +18,7 @@ import SCons.Builder
 import SCons.Errors
 import SCons.Node.FS
 
-from maelstrom.scons import files, keywords, options, scanner
+from maelstrom.scons import files, keywords, mounts, options, scanner
 from maelstrom.scons.keywords import Complaint
 from maelstrom.scons.results import STATE_DIRECTORY, TESTS, Layer, Test
 from maelstrom.scons.surroundings import Surroundings
@@ -114,7 +114,7 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         environment=keywords.environment(complain, given.get("env_vars")),
         working_directory=keywords.directory(complain, given.get("working_directory")),
         network=keywords.network(complain, given.get("network")),
-        mounts=keywords.mounts(complain, given.get("mounts")),
+        mounts=mounts.checked(complain, given.get("mounts")),
         timeout_s=settings.timeout_s if timeout_s is None else timeout_s,
         user=keywords.user(complain, given.get("user")),
         limits=limits,
@@ -131,6 +131,9 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         [*(n for n in programs if n not in python), *test.data, *stdin, *layers]
     )
     _build(env, "_MaelstromStamp", stamp, list(sources), (_signature(test), test.surroundings))
+    if test.network == "local" or mounts.is_local(test.mounts):
+        # Nobody watches what it finds on the host: it is never up to date.
+        env.AlwaysBuild(stamp)
     env.Alias("test", stamp)
     env.Alias(f"test-{label}", stamp)
     env.Clean("test", env.fs.Dir(f"#{STATE_DIRECTORY}"))

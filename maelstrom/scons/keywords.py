@@ -1,7 +1,7 @@
 """Check the keywords of a builder while the SConstruct is read, so that SCons names the line.
 
-Only forms are checked here, with the standard library; what a mount or a layer recipe says inside
-is read when the test really runs.
+Only forms are checked here, with the standard library; what layer recipes say inside is read when
+the test really runs.
 """
 
 import posixpath
@@ -179,22 +179,6 @@ def items(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return [value]
     return list(SCons.Util.flatten([value]))
-
-
-def mounts(complain: Complaint, value: Any) -> tuple[Any, ...]:
-    """Check the form of `mounts=`: names, dictionaries with a type, or values of our model."""
-    found = []
-    for item in items(value):
-        if isinstance(item, Mapping):
-            if not isinstance(item.get("type"), str):
-                raise complain(f'mounts: {dict(item)!r} needs a "type"')
-            found.append(dict(item))
-        elif isinstance(item, str):
-            kind, _, mount_point = item.partition(":")
-            found.append({"type": kind} | ({"mount_point": mount_point} if mount_point else {}))
-        else:
-            found.append(item)
-    return tuple(found)
 
 
 def unknown(complain: Complaint, given: Iterable[str], known: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ class Settings(NamedTuple):
     is_contained: bool
     """Each case in a container of its own; otherwise as plain processes of this host."""
     broker: str | None
-    """HOST:PORT; None for a broker of our own."""
+    """HOST:PORT or unix:PATH; None for a broker of our own."""
     slots: int | None
     timeout_s: float
     """For tests that have none of their own; 0 means no limit."""
@@ -34,9 +34,11 @@ class Settings(NamedTuple):
 
 
 def _broker(text: str) -> str:
+    if text.startswith("unix:") and len(text) > len("unix:") and "\0" not in text:
+        return text
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", text)
     if match is None or not 0 < int(match[2]) < 1 << 16:
-        raise ValueError("HOST:PORT")
+        raise ValueError("HOST:PORT or unix:PATH")
     return text
 
 
@@ -82,7 +84,13 @@ class _Option(NamedTuple):
 
 
 OPTIONS = (
-    _Option("broker", "HOST:PORT", _broker, None, "Run them on this broker; implies --maelstrom."),
+    _Option(
+        "broker",
+        "ADDRESS",
+        _broker,
+        None,
+        "Run them on the broker at HOST:PORT or unix:PATH; implies --maelstrom.",
+    ),
     _Option("slots", "N", _slots, None, "Run at most N cases at once in containers."),
     _Option("timeout", "S", seconds, 300.0, "Seconds a case may take; 300 if nothing is said."),
     _Option("ui", "UI", _ui, "auto", "How to report: auto, fancy, simple or quiet."),
@@ -158,6 +166,18 @@ def _resolve(option: _Option, variables: Mapping[str, Any]) -> Any:
             message = f"{where} is {str(value)!r}: it must be {error}"
             raise SCons.Errors.UserError(message) from None
     return option.default
+
+
+def given() -> list[str]:
+    """Return those options of the command line that change what a test finds."""
+    found = []
+    for name in ("broker", "timeout"):
+        value = SCons.Script.GetOption(f"maelstrom_{name}")
+        if value is not None:
+            found.append(f"--maelstrom-{name}={value}")
+    if SCons.Script.GetOption("maelstrom") and SCons.Script.GetOption("maelstrom_broker") is None:
+        found.insert(0, "--maelstrom")
+    return found
 
 
 def _is_on(variables: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ Rules of this file:
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +21,7 @@ import SCons.Script
 import SCons.Util
 
 from maelstrom.client.description import Description, SourceFile
-from maelstrom.scons import files, runner
+from maelstrom.scons import files, options, runner
 from maelstrom.scons.closures import CLOSURES
 from maelstrom.scons.keywords import Complaint
 from maelstrom.scons.options import Settings
@@ -267,8 +268,14 @@ def _plain_slots(settings: Settings) -> int | None:
 
 
 def _again(test: Test) -> str:
-    options = " --maelstrom" if test.settings.is_contained else ""
-    return f"scons{options} test-{test.label}"
+    """Return the command that runs just this test, in the same way."""
+    words = ["scons"]
+    directories = SCons.Script.GetOption("directory") or []
+    words += [f"-C{path}" for path in directories]
+    words += [f"-f{path}" for path in SCons.Script.GetOption("file") or []]
+    words += options.given()
+    words += [f"{key}={value}" for key, value in SCons.Script.ARGLIST]
+    return shlex.join([*words, f"test-{test.label}"])
 
 
 def _sha256(node: Any, is_sha256: bool) -> str:

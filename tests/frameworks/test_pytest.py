@@ -137,6 +137,10 @@ def test_nothing_is_written_next_to_the_tests(run: programs.Runner, project: Pat
 BROKEN = {
     "a conftest.py": ({"conftest.py": "import nope\n"}, "No module named 'nope'"),
     "options": ({"pytest.ini": "[pytest]\naddopts = --nope\n"}, "unrecognized arguments: --nope"),
+    "a configuration": (
+        {"pytest.ini": "[pytest]\naddopts = --strict-config\nodd = 1\n", "test_x.py": ""},
+        "Unknown config option: odd",
+    ),
     "nothing to collect": ({"test_x.py": "x = 1\n"}, "pytest lists no case in it"),
 }
 

@@ -73,6 +73,30 @@ DECLARATIONS = {
         "env.MaelstromTest('t', prog, working_directory='../x')",
         ["working_directory '../x' is outside the project"],
     ),
+    "a mount of no type": (
+        "env.MaelstromTest('t', prog, mounts='floppy')",
+        ["MaelstromTest('t'): mounts: 'floppy': the type is one of bind, tmp, sys, devpts, mqueue"],
+    ),
+    "a mount without a place": (
+        "env.MaelstromTest('t', prog, mounts=['sys', 'tmp'])",
+        ["MaelstromTest('t'): mounts: 'tmp': a tmp mount needs \"mount_point\""],
+    ),
+    "a mount with a word too much": (
+        "env.MaelstromTest('t', prog, mounts={'type': 'tmp', 'mount_point': '/x', 'size': 3})",
+        ["'size' is unknown; known are mount_point, size_bytes"],
+    ),
+    "a mount of a wrong size": (
+        "env.MaelstromTest('t', prog, mounts=dict(type='tmp', mount_point='/x', size_bytes='1'))",
+        ["size_bytes must be of type int"],
+    ),
+    "a mount on the root": (
+        "env.MaelstromTest('t', prog, mounts='tmp:/')",
+        ["the mount point is an absolute path, but not `/`"],
+    ),
+    "a mount that is a number": (
+        "env.MaelstromTest('t', prog, mounts=[3])",
+        ["mounts: 3 is neither a name nor a dictionary"],
+    ),
     "a layer that is none": (
         "env.MaelstromTest('t', prog, layers=['x'])",
         ["MaelstromTest('t'): layers: 'x' is not the result of env.MaelstromLayer"],
@@ -107,7 +131,8 @@ OPTIONS = [
     (("--maelstrom-slots=many",), {}, "--maelstrom-slots is 'many'"),
     (("--maelstrom-slots=0",), {}, "--maelstrom-slots is '0'"),
     (("--maelstrom-timeout=-1",), {}, "--maelstrom-timeout is '-1'"),
-    (("--maelstrom-broker=nowhere",), {}, "it must be HOST:PORT"),
+    (("--maelstrom-broker=nowhere",), {}, "it must be HOST:PORT or unix:PATH"),
+    (("--maelstrom-broker=unix:",), {}, "it must be HOST:PORT or unix:PATH"),
     (("--maelstrom-ui=loud",), {}, "it must be one of auto, fancy, simple, quiet"),
     ((), {"MAELSTROM_SLOTS": "x"}, "the environment variable MAELSTROM_SLOTS is 'x'"),
     ((), {"MAELSTROM": "perhaps"}, "the environment variable MAELSTROM is 'perhaps'"),
@@ -136,7 +161,8 @@ def test_what_only_the_run_finds_names_its_target_and_spares_the_others(project:
     project.sconstruct(
         "env.MaelstromTest('good', env.Program('p', 'p.c'))\n"
         "env.MaelstromTest('crash', env.Program('crash', 'crash.c'), framework='gtest')\n"
-        "env.MaelstromTest('mount', 'p', mounts=['floppy'])\n"
+        "env.MaelstromTest('mount', 'p', mounts={'type': 'bind', 'mount_point': '/m', "
+        "'host_path': 'floppy'})\n"
         "env.MaelstromTest('broken', 'broken.py', framework='pytest')\n"
         "lib = env.SharedLibrary('f', 'lib.c')\n"
         "user = env.Program('user', ['user.c', lib])\n"
@@ -170,6 +196,7 @@ def test_options_are_taken_from_the_line_then_the_environment_then_the_sconstruc
         (("--maelstrom",), {"MAELSTROM_SLOTS": "4"}, 4),
         (("--maelstrom", "--maelstrom-slots=5"), {"MAELSTROM_SLOTS": "4"}, 5),
         (("--maelstrom-broker=h:1",), {"MAELSTROM_SLOTS": "6"}, 6),
+        (("--maelstrom-broker=unix:/run/b",), {}, 3),
         ((), {"MAELSTROM": "1"}, 3),
     ]
     for number, (arguments, environment, _) in enumerate(runs):
@@ -177,7 +204,7 @@ def test_options_are_taken_from_the_line_then_the_environment_then_the_sconstruc
         assert project.scons("test", *arguments, **environment).status == 0
     opened = project.events("open")
     assert [event["slots"] for event in opened] == [slots for _, _, slots in runs]
-    assert [event["broker"] for event in opened] == [None, None, None, "h:1", None]
+    assert [event["broker"] for event in opened] == [None, None, None, "h:1", "unix:/run/b", None]
 
 
 def test_a_host_that_cannot_sandbox_has_a_status_of_its_own(project: Project) -> None:

@@ -118,6 +118,36 @@ def test_a_test_has_an_alias_of_its_own(project: Project) -> None:
     assert not (project.root / "one").exists()
 
 
+def test_what_sees_the_host_is_never_up_to_date(project: Project) -> None:
+    project.write(p_dot_c=PASSES)
+    project.sconstruct(
+        "program = env.Program('p', 'p.c')\n"
+        "env.MaelstromTest('net', program, network='local')\n"
+        "bind = {'type': 'bind', 'mount_point': '/m', 'host_path': 'p.c'}\n"
+        "env.MaelstromTest('bind', program, mounts=bind)\n"
+        "env.MaelstromTest('closed', program)\n"
+        "env.Command('after', '.maelstrom/passed/net.plain', Copy('$TARGET', '$SOURCE'))\n"
+    )
+    assert project.scons("test", "after").has("3 passed")
+    again = project.scons("test", "after")
+    assert again.has("2 passed")
+    assert "record" not in again.out
+    assert "closed" not in again.out
+    assert "Copy" not in again.out
+
+
+def test_the_command_to_run_again_is_complete(project: Project) -> None:
+    project.write(x_dot_c=FAILS)
+    body = "env.MaelstromTest('x y', env.Program('x', 'x.c'))\n"
+    project.sconstruct(body, is_fake=True)
+    ran = project.scons("test", "--maelstrom-broker=h:1", "mode=a b", "--maelstrom-timeout=9")
+    command = "scons --maelstrom-broker=h:1 --maelstrom-timeout=9 'mode=a b' 'test-x y'"
+    assert ran.has(f"Run again {command}\n")
+    (project.root / "SConstruct").rename(project.root / "Other")
+    ran = project.scons("test", "--maelstrom", "-f", "Other")
+    assert ran.has("Run again scons -fOther --maelstrom 'test-x y'\n")
+
+
 def test_silence_leaves_the_failures(project: Project) -> None:
     three(project, FAILS)
     ran = project.scons("-s", "-k", "test")
@@ -253,7 +283,7 @@ def test_the_help_shows_the_options_and_loads_nothing_of_ours(project: Project) 
     for heavy in ("msgspec", "elftools", "rich", "sqlite3", "asyncio", "maelstrom.model"):
         assert f"'{heavy}'" not in ran.out, heavy
     project.sconstruct(THREE)
-    names = ("", "-broker=HOST:PORT", "-slots=N", "-timeout=S", "-ui=UI", "-junit=FILE")
+    names = ("", "-broker=ADDRESS", "-slots=N", "-timeout=S", "-ui=UI", "-junit=FILE")
     assert project.scons("-h").has(*(f"--maelstrom{name}" for name in names))
 
 
