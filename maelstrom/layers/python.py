@@ -31,12 +31,12 @@ from maelstrom.layers.hasher import Hasher, write_atomically
 from maelstrom.layers.host import HostPaths
 from maelstrom.layers.tree import BuiltLayer, Source, Tree
 from maelstrom.model.digest import Digest
-from maelstrom.model.layer import PROJECT_ROOT
 from maelstrom.model.manifest import Manifest
 
 FORMAT_VERSION = 3
 COMPILE_TIMEOUT_S = 900.0
 VERSION_MIN = (3, 7)
+TEMPORARY = "/tmp"
 LIBRARY_LEFT_OUT = frozenset(
     {
         "__phello__",
@@ -107,22 +107,21 @@ def find(interpreter: str, *, project: str) -> str:
 def container_path(interpreter: str, *, project: str) -> str:
     """Return the path that an interpreter has in a container with its layer."""
     path = find(interpreter, project=project)
-    return _places(path, project=project).in_container(path)
+    return _places(project).in_container(path)
 
 
-def _places(path: str, *, project: str) -> HostPaths:
-    """Return where the files of an interpreter's environment are in a container.
+def _places(project: str) -> HostPaths:
+    """Return where the files of a Python are in a container.
 
-    One below /tmp is moved: each container has a /tmp of its own there.
+    What lies below /tmp is moved: each container has a /tmp of its own there.
     """
-    environment = posixpath.dirname(posixpath.dirname(path))
-    return HostPaths(project, moved=environment if environment.startswith("/tmp/") else "")
+    return HostPaths(project, moved=TEMPORARY)
 
 
 def build(interpreter: str, *, hosts: HostPaths, hasher: Hasher) -> BuiltLayer:
     """Build the layer of a Python, or take the one that was built before."""
     path = find(interpreter, project=hosts.project)
-    hosts = _places(path, project=hosts.project)
+    hosts = _places(hosts.project)
     name = hashlib.sha256(os.fsencode(f"{path}\0{hosts.project}")).hexdigest()
     record_file = hasher.directory / "pythons" / name
     built = _recall(record_file)
@@ -323,17 +322,31 @@ class _Collector:
             self._binaries.append(path)
 
     def _add_rewritten(self, path: str) -> None:
-        """Add a text in which the project is where it is in the container."""
+        """Add a text in which directories are called as they are in the container."""
         try:
             content = Path(path).read_bytes()
             executable = bool(os.stat(path).st_mode & 0o111)
         except OSError as error:
             raise LayerError(f"cannot read {path!r}: {error.strerror}") from error
-        here = re.escape(os.fsencode(self._hosts.project))
-        moved = re.sub(here + rb"(?![\w.-])", PROJECT_ROOT.encode(), content)
+        # A script may well mean the /tmp of its container.
+        more = () if content.startswith(b"#!") else (TEMPORARY,)
+        pattern = self._moved_paths(*more)
+        moved = pattern.sub(lambda found: self._there(found[0]), content)
         place = self._hosts.in_container(os.path.realpath(os.path.dirname(path)))
         place = f"{place}/{posixpath.basename(path)}"
         self._tree.add_bytes(place, moved, is_executable=executable)
+
+    def _there(self, path: bytes) -> bytes:
+        return os.fsencode(self._hosts.in_container(os.fsdecode(path)))
+
+    def _moved_paths(self, *more: str) -> "re.Pattern[bytes]":
+        """Return what finds directories in a text that are elsewhere in the container."""
+        facts = self._facts
+        roots = {self._hosts.project, facts.prefix, facts.base_prefix, *facts.path, *more}
+        moved = sorted(root for root in roots if self._hosts.in_container(root) != root != "/")
+        # Of two the longer one counts: it is tried first.
+        choices = b"|".join(re.escape(os.fsencode(root)) for root in reversed(moved))
+        return re.compile(rb"(?<![\w.-])(?:" + choices + rb")(?![\w.-])")
 
     def _add_editable(self, path: str) -> None:
         """Add the packages that the finder of an editable install maps to their sources."""

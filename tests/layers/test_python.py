@@ -54,6 +54,12 @@ def site(project: Path) -> Path:
     return found
 
 
+def place(path: Path) -> str:
+    """Return where a file of this host is in a container, as manifests say it."""
+    moved = "/host" if path.is_relative_to("/tmp") else ""
+    return f"{moved}{path}".lstrip("/")
+
+
 def lay_out(built: BuiltLayer, tmp_path: Path) -> Path:
     store = DiskStore(tmp_path / "store", size_bytes_max=1 << 34)
     for digest, source in built.sources.items():
@@ -117,6 +123,30 @@ def test_an_environment_below_tmp_is_where_no_container_hides_it(
     assert run_in(root, inside, "-c", "import sys; print(sys.prefix)") == f"/host{directory}/env\n"
 
 
+def test_a_base_below_tmp_is_moved_too(hasher: Hasher, tmp_path: Path) -> None:
+    major = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        # As large as a Python is that starts: links stand for most of it.
+        base = Path(directory) / "base"
+        library = Path(sys.base_prefix) / "lib" / major
+        (base / "bin").mkdir(parents=True)
+        shutil.copy(BASE, base / "bin" / major)
+        (base / "lib" / major).mkdir(parents=True)
+        for item in library.iterdir():
+            if item.name not in ("site-packages", "test", "__pycache__"):
+                (base / "lib" / major / item.name).symlink_to(item)
+        for item in Path(sys.base_prefix, "lib").glob("libpython*"):
+            (base / "lib" / item.name).symlink_to(item)
+        command = [base / "bin" / major, "-m", "venv", "--without-pip", f"{directory}/env"]
+        subprocess.run(command, check=True)
+        interpreter = f"{directory}/env/bin/python"
+        built = build(Python(interpreter), project=os.fspath(tmp_path), hasher=hasher)
+        inside = python.container_path(interpreter, project=os.fspath(tmp_path))
+        root = lay_out(built, tmp_path)
+    told = run_in(root, inside, "-c", "import json, sys; print(sys.prefix, sys.base_prefix)")
+    assert told == f"/host{directory}/env /host{base}\n"
+
+
 def test_the_second_time_costs_little_and_a_change_is_seen(project: Path, hasher: Hasher) -> None:
     spec = Python("env/bin/python")
     first = build(spec, project=os.fspath(project), hasher=hasher)
@@ -145,8 +175,14 @@ def test_editable_installs_are_taken_or_told(project: Path, hasher: Hasher, tmp_
     finder.write_text(f"MAPPING: dict[str, str] = {{'mapped': {os.fspath(mapped)!r}}}\n")
     built = build(Python("env/bin/python"), project=os.fspath(project), hasher=hasher)
     paths = dict(built.manifest)
-    assert f"{outside}/theirs/__init__.py".lstrip("/") in paths
-    assert f"{mapped}/__init__.py".lstrip("/") in paths
+    assert place(outside / "theirs/__init__.py") in paths
+    assert place(mapped / "__init__.py") in paths
+    for name, text in (("theirs.pth", place(outside)), ("__editable___mapped_finder.py", mapped)):
+        entry = paths[f"project/env/lib/python3.{sys.version_info[1]}/site-packages/{name}"]
+        assert isinstance(entry, File)
+        source = built.sources[entry.content]
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        assert f"/{place(Path(text))}".encode() in content
     assert not [path for path in paths if path.endswith("mine.py")]
     (note,) = built.notes
     assert "found at `/project/src`" in note
@@ -166,7 +202,7 @@ def test_an_editable_checkout_does_not_bring_its_environments(
     (outside / "env/pyvenv.cfg").write_text("home = /usr/bin\n")
     (site(project) / "theirs.pth").write_text(f"{outside}\n")
     built = build(Python("env/bin/python"), project=os.fspath(project), hasher=hasher)
-    start = os.fspath(outside).lstrip("/")
+    start = place(outside)
     found = {path.removeprefix(start) for path, _ in built.manifest if path.startswith(start)}
     sources = {path for path in found if path.endswith(".py")}
     assert sources == {"/theirs/x.py", "/theirs/.libs/x.py"}
