@@ -33,6 +33,7 @@ from maelstrom.client.testrun import (
     Tell,
     TestRun,
 )
+from maelstrom.client.unrun import Unrun, events
 from maelstrom.errors import MaelstromError, UserError
 from maelstrom.model.outcome import InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec
@@ -115,7 +116,7 @@ class Driver:
         self._is_interrupted |= is_interrupt
         self._events.put(Stopped(is_interrupt))
 
-    def close(self) -> int:
+    def close(self, unrun: Unrun) -> int:
         """End the run, print the summary, leave nothing behind; returns the exit status."""
         self._is_stopped = True
         self._requests.put(None)
@@ -123,6 +124,8 @@ class Driver:
         self._events.put(None)
         for thread in self._threads:
             thread.join(CLOSE_S)
+        for event in events(unrun, self._record):
+            self._reporter.handle(event)
         self._record.close()
         self._reporter.handle(RunFinished(time.monotonic(), self._is_interrupted))
         self._reporter.close()
@@ -173,7 +176,7 @@ class Driver:
             case KeepListing() | KeepResult():
                 self._record.keep(instruction)
             case EndTarget(name):
-                self._record.save()
+                self._record.end(instruction)
                 self._on_end.pop(name)(instruction)
             case CancelJobs(running):
                 self._engine.cancel_all(running=running)

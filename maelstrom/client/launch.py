@@ -1,5 +1,6 @@
 """Put a test run together from its parts: what the SCons tool calls when a test really runs."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -14,10 +15,13 @@ from maelstrom.client.record import Record
 from maelstrom.client.split import SplitEngine
 from maelstrom.client.target import ContainerPlanner, PlainPlanner
 from maelstrom.client.testrun import EndTarget
+from maelstrom.client.unrun import Unrun, events
 from maelstrom.layers.hasher import Hasher
 from maelstrom.report import reporter
+from maelstrom.report.events import RunFinished, RunStarted
 
 CACHE_VARIABLE = "MAELSTROM_CACHE_DIR"
+RECORD = "record.sqlite"
 
 
 def cache_directory() -> Path:
@@ -42,8 +46,7 @@ class TestClient:
         ui: str,
         junit: str | None,
     ) -> None:
-        path = str(Path(project) / junit) if junit else None
-        told = reporter(ui, sys.stdout, junit=path)
+        told = reporter(ui, sys.stdout, junit=_path(project, junit))
         self._hasher: Hasher | None = None
         self._planner: PlainPlanner | ContainerPlanner
         engine: Engine
@@ -64,8 +67,7 @@ class TestClient:
             engine = PlainEngine(slots=slots or 1)
             self._planner = PlainPlanner()
         engine.start()
-        world = "container" if is_contained else "plain"
-        record = Record(state / "record.sqlite", world=world)
+        record = Record(state / RECORD, world=_world(is_contained))
         self._driver = Driver(engine, told, record, where=_where(is_contained, broker))
 
     def run(self, description: Description, on_end: Callable[[EndTarget], None]) -> None:
@@ -83,12 +85,34 @@ class TestClient:
         """Start nothing more; take back what runs too if the user has interrupted us."""
         self._driver.stop(is_interrupt=is_interrupt)
 
-    def close(self) -> int:
+    def close(self, unrun: Unrun) -> int:
         """End the run with its summary; returns the exit status it deserves."""
-        status = self._driver.close()
+        status = self._driver.close(unrun)
         if self._hasher is not None:
             self._hasher.close()
         return status
+
+
+def write_report(
+    *, project: str, state: Path, is_contained: bool, junit: str, unrun: Unrun
+) -> None:
+    """Write the JUnit file of a run in which nothing had to be run."""
+    told = reporter("quiet", io.StringIO(), junit=_path(project, junit))
+    record = Record(state / RECORD, world=_world(is_contained))
+    told.handle(RunStarted(0.0, ""))
+    for event in events(unrun, record):
+        told.handle(event)
+    told.handle(RunFinished(0.0))
+    told.close()
+    record.close()
+
+
+def _path(project: str, junit: str | None) -> str | None:
+    return str(Path(project) / junit) if junit else None
+
+
+def _world(is_contained: bool) -> str:
+    return "container" if is_contained else "plain"
 
 
 def _where(is_contained: bool, broker: str | None) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from maelstrom.client.testrun import History, KeepListing, KeepResult
-from maelstrom.model.case import Case
+from maelstrom.client.testrun import EndTarget, History, KeepListing, KeepResult
+from maelstrom.model.case import Case, CaseResult
 
 FORMAT_VERSION = 1
 LISTINGS_MAX = 16
@@ -29,9 +29,12 @@ CREATE TABLE IF NOT EXISTS listing (
 CREATE TABLE IF NOT EXISTS result (
     world TEXT, target TEXT, name TEXT, digest TEXT, is_good INTEGER, duration_s REAL,
     PRIMARY KEY (world, target, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pass (
+    world TEXT, target TEXT, results BLOB, PRIMARY KEY (world, target));
 """
 
 _decode = msgspec.msgpack.Decoder(tuple[Case, ...]).decode
+_decode_results = msgspec.msgpack.Decoder(tuple[CaseResult, ...]).decode
 
 
 class Record:
@@ -87,6 +90,26 @@ class Record:
                 "FROM listing WHERE world = ? AND target = ? ORDER BY rowid DESC LIMIT ?)",
                 (*key, *key, LISTINGS_MAX),
             )
+
+    def end(self, target: EndTarget) -> None:
+        """Remember what a target that has passed consists of, and put on disk what was learnt."""
+        if not target.complaint:
+            with self._quietly():
+                self._database.execute(
+                    "INSERT OR REPLACE INTO pass VALUES (?, ?, ?)",
+                    (self._world, target.name, msgspec.msgpack.encode(target.results)),
+                )
+        self.save()
+
+    def results(self, target: str) -> tuple[CaseResult, ...]:
+        """Return the cases of a target's last pass; none if nothing is known of it."""
+        found: list[tuple[CaseResult, ...]] = []
+        with self._quietly():
+            row = self._database.execute(
+                "SELECT results FROM pass WHERE world = ? AND target = ?", (self._world, target)
+            ).fetchone()
+            found += [_decode_results(row[0])] if row else []
+        return found[0] if found else ()
 
     def save(self) -> None:
         """Put on disk what was learnt."""

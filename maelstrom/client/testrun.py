@@ -171,7 +171,8 @@ class EndTarget(msgspec.Struct, frozen=True):
     complaint: str = ""
     is_ours: bool = False
     is_cancelled: bool = False
-    cases: int = 0
+    results: tuple[CaseResult, ...] = ()
+    """Of one that passed: its cases without their output."""
 
 
 Instruction = SubmitJob | CancelJobs | Tell | KeepListing | KeepResult | EndTarget
@@ -209,7 +210,7 @@ class _Run:
         self.unlisted = len(plan.programs)
         self.listed: list[tuple[Target, Case]] = []
         self.cases: set[str] = set()
-        self.results: list[Status] = []
+        self.results: list[CaseResult] = []
         self.broken: TargetFailed | None = None
         self.is_cancelled = False
 
@@ -438,7 +439,8 @@ class TestRun:
     # A target ends.
 
     def _told(self, run: _Run, result: CaseResult) -> list[Instruction]:
-        run.results.append(result.verdict.status)
+        quiet = msgspec.structs.replace(result.verdict, stdout="", stderr="")
+        run.results.append(msgspec.structs.replace(result, verdict=quiet, is_cached=True))
         return [Tell(CaseFinished(result))]
 
     def _maybe_end(self, run: _Run) -> list[Instruction]:
@@ -456,7 +458,7 @@ class TestRun:
 
 
 def _end(run: _Run) -> EndTarget:
-    name, statuses = run.plan.name, run.results
+    name, statuses = run.plan.name, [result.verdict.status for result in run.results]
     if run.broken is not None:
         return EndTarget(name, run.broken.message, run.broken.is_ours)
     bad = [status for status in statuses if not status.is_good]
@@ -466,10 +468,10 @@ def _end(run: _Run) -> EndTarget:
         noun = "case" if len(statuses) == 1 else "cases"
         how = "could not be run" if is_ours else "failed"
         complaint = f"{len(failed)} of {len(statuses)} {noun} {how}"
-        return EndTarget(name, complaint, is_ours, cases=len(statuses))
+        return EndTarget(name, complaint, is_ours)
     if bad or run.is_cancelled:
         return EndTarget(name, "cancelled", is_cancelled=True)
-    return EndTarget(name, cases=len(statuses))
+    return EndTarget(name, results=tuple(run.results))
 
 
 def _spec(world: JobSpec, invocation: Invocation) -> JobSpec:

@@ -6,7 +6,8 @@ Rules of these events:
    that needs no job (disabled, taken from the record) finishes without having started.
 3. A target that fails is told with TargetFailed instead of, or after, its list; cases of it that
    have not finished by then never will.
-4. Names and outputs come from tests and are hostile: a report cleans what it prints.
+4. Targets that did not run at all are told of before the run is finished.
+5. Names and outputs come from tests and are hostile: a report cleans what it prints.
 """
 
 import msgspec
@@ -61,6 +62,21 @@ class TargetFinished(msgspec.Struct, frozen=True):
     target: str
 
 
+class TargetUpToDate(msgspec.Struct, frozen=True):
+    """A target had passed before and needed no run; `results` are those of then, if known."""
+
+    target: str
+    results: tuple[CaseResult, ...] = ()
+
+
+class TargetUnreached(msgspec.Struct, frozen=True):
+    """A target was asked for and not run; `is_broken` if that is for a fault of its build."""
+
+    target: str
+    message: str
+    is_broken: bool
+
+
 class Note(msgspec.Struct, frozen=True):
     """Something a person should know that is no verdict."""
 
@@ -81,6 +97,8 @@ Event = (
     | CaseFinished
     | TargetFailed
     | TargetFinished
+    | TargetUpToDate
+    | TargetUnreached
     | Note
     | RunFinished
 )

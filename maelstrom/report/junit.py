@@ -1,13 +1,16 @@
 """Write what became of the tests as JUnit XML, for machines.
 
 Rules of this file:
-1. One testsuite per target, named after it; one testcase per case, in the order of the listing, so
-   that equal runs give equal files.
+1. One testsuite per target, named after it, in the order of the names; one testcase per case, in
+   the order of the listing, so that equal runs give equal files. A target that was up to date is
+   told as it was when it ran, and marked; one that was not built or not reached is a testcase.
 2. A verdict on the program under test is a failure; a case that could not be run is an error, and
    `type` names the status. What did not run on purpose, or was cancelled, is skipped.
-3. The file appears whole or not at all.
+3. The file appears whole or not at all; an older one is removed first, so that it stands for no
+   run that broke off.
 """
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -18,7 +21,14 @@ from typing import TYPE_CHECKING
 from maelstrom.errors import InfrastructureError, UserError
 from maelstrom.model.case import CaseResult, Status
 from maelstrom.report import text
-from maelstrom.report.events import CaseFinished, Event, TargetFailed, TargetListed
+from maelstrom.report.events import (
+    CaseFinished,
+    Event,
+    TargetFailed,
+    TargetListed,
+    TargetUnreached,
+    TargetUpToDate,
+)
 from maelstrom.report.summary import Summary
 
 if TYPE_CHECKING:
@@ -42,6 +52,8 @@ class _Suite:
         self.listed: tuple[str, ...] = ()
         self.results: dict[str, list[CaseResult]] = {}
         self.broken: list[TargetFailed] = []
+        self.unreached: list[TargetUnreached] = []
+        self.is_up_to_date = False
 
 
 class JunitReporter:
@@ -54,6 +66,7 @@ class JunitReporter:
     def __init__(self, path: str, shown: "Reporter") -> None:
         self._path = Path(path).absolute()
         _check(self._path)
+        _remove(self._path)
         self._shown = shown
         self._suites: dict[str, _Suite] = {}
         self._lock = threading.Lock()
@@ -75,6 +88,13 @@ class JunitReporter:
                     suite.results.setdefault(result.case, []).append(result)
                 case TargetFailed(target):
                     self._suite(target).broken.append(event)
+                case TargetUpToDate(target, results):
+                    suite = self._suite(target)
+                    suite.is_up_to_date = True
+                    for result in results:
+                        suite.results.setdefault(result.case, []).append(result)
+                case TargetUnreached(target):
+                    self._suite(target).unreached.append(event)
                 case _:
                     pass
         self._shown.handle(event)
@@ -94,7 +114,7 @@ class JunitReporter:
 
     def _root(self) -> ET.Element:
         root = ET.Element("testsuites", {"name": "maelstrom"})
-        for target, suite in self._suites.items():
+        for target, suite in sorted(self._suites.items()):
             root.append(_suite_element(target, suite))
         for what in ("tests", "failures", "errors", "skipped"):
             root.set(what, str(sum(int(suite.get(what, 0)) for suite in root)))
@@ -105,6 +125,12 @@ class JunitReporter:
 def _suite_element(target: str, suite: _Suite) -> ET.Element:
     element = ET.Element("testsuite", {"name": _name(target)})
     cases = [_broken_element(broken) for broken in suite.broken]
+    cases += [_unreached_element(unreached) for unreached in suite.unreached]
+    if suite.is_up_to_date:
+        properties = ET.SubElement(element, "properties")
+        ET.SubElement(properties, "property", {"name": "up_to_date", "value": "true"})
+        if not suite.results:  # The record was removed: that it has passed is all we know.
+            cases.append(_case(target, target, 0.0))
     for name in dict.fromkeys([*suite.listed, *suite.results]):
         results = suite.results.get(name)
         if results:
@@ -155,6 +181,13 @@ def _broken_element(broken: TargetFailed) -> ET.Element:
     return case
 
 
+def _unreached_element(unreached: TargetUnreached) -> ET.Element:
+    case = _case(unreached.target, unreached.target, 0.0)
+    kind, status = ("error", "not built") if unreached.is_broken else ("skipped", "not reached")
+    ET.SubElement(case, kind, {"type": status, "message": unreached.message})
+    return case
+
+
 def _case(target: str, name: str, seconds: float) -> ET.Element:
     attributes = {"classname": _name(target), "name": _name(name), "time": f"{seconds:.6f}"}
     return ET.Element("testcase", attributes)
@@ -180,6 +213,12 @@ def _check(path: Path) -> None:
             f"the directory `{path.parent}` for the JUnit file cannot be written",
             hint="name another file with --maelstrom-junit=",
         )
+
+
+def _remove(path: Path) -> None:
+    if path.is_file():  # And no device or pipe.
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _write(path: Path, content: bytes) -> None:

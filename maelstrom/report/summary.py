@@ -12,6 +12,8 @@ from maelstrom.report.events import (
     TargetFailed,
     TargetFinished,
     TargetListed,
+    TargetUnreached,
+    TargetUpToDate,
 )
 
 SLOWEST_MAX = 5
@@ -44,6 +46,10 @@ class Summary:
         self.targets: dict[str, None] = {}
         self.running: dict[Place, None] = {}
         """In the order in which they started."""
+        self.up_to_date = 0
+        """Targets that needed no run."""
+        self.unreached = 0
+        """Targets that were asked for, and not built or not reached."""
         self.is_over = False
         self.interrupted = False
         self._started_s = 0.0
@@ -106,6 +112,10 @@ class Summary:
                 self._end(target)
             case TargetFinished(target):
                 self._end(target)
+            case TargetUpToDate():
+                self.up_to_date += 1
+            case TargetUnreached():
+                self.unreached += 1
             case RunFinished(time_s, interrupted):
                 self.is_over, self._ended_s, self.interrupted = True, time_s, interrupted
                 self.running.clear()

@@ -100,6 +100,10 @@ class Wording:
         told = f"{cases} of {targets} in {duration(summary.elapsed_s)}"
         if summary.where:
             told += f", {text.name(summary.where)}"
+        if summary.up_to_date:
+            told += f"; {_number(summary.up_to_date, 'target', 'targets')} up to date"
+        if summary.unreached:
+            told += f"; {_number(summary.unreached, 'target', 'targets')} not reached"
         if summary.interrupted:
             left = summary.total - summary.done
             told += f"; interrupted, {left} not run" if left else "; interrupted"

@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +32,7 @@ from maelstrom.scons.surroundings import Surroundings
 if TYPE_CHECKING:
     from maelstrom.client.launch import TestClient
     from maelstrom.client.testrun import EndTarget
+    from maelstrom.client.unrun import Unrun
 
 STATE_DIRECTORY = ".maelstrom"
 
@@ -73,6 +75,9 @@ class Tests:
         self.tests: dict[Any, Test] = {}
         self.layers: dict[Any, Layer] = {}
         self._unseen: set[Any] = set()
+        self._selected: dict[Any, None] = {}
+        self._submitted: set[Any] = set()
+        self._up_to_date: dict[Any, None] = {}
         self._client: TestClient | None = None
         self._project = ""
 
@@ -114,25 +119,31 @@ class Tests:
             is_test=self._is_test,
             has_more=lambda: bool(self._unseen),
             on_work=self._on_work,
-            on_up_to_date=self._unseen.discard,
+            on_up_to_date=self._on_up_to_date,
             on_stop=self._on_stop,
             on_end=self._on_end,
         )
 
     def _on_begin(self, top: list[Any]) -> None:
         """Find the tests among the targets: only for them the runner looks ahead."""
-        self._unseen.clear()
+        for met in (self._unseen, self._selected, self._submitted, self._up_to_date):
+            met.clear()
         PYTHONS.forget()
         todo = list(top)
         while todo and self.tests:
             node = todo.pop()
             if node in self.tests:
                 self._unseen.add(node)
+                self._selected[node] = None
             elif isinstance(node, SCons.Node.Alias.Alias):
                 todo += node.children()
 
     def _is_test(self, node: Any) -> bool:
         return node in self.tests
+
+    def _on_up_to_date(self, stamp: Any) -> None:
+        self._unseen.discard(stamp)
+        self._up_to_date[stamp] = None
 
     def _on_work(self) -> None:
         """Something is being built that tests wait for: start up meanwhile."""
@@ -149,11 +160,48 @@ class Tests:
         CLOSURES.save()
         PYTHONS.save()
         client, self._client = self._client, None
-        if client is None:
+        if client is None and not self._selected and not self._up_to_date:
             return 0
-        if is_interrupt:
-            client.stop(is_interrupt=True)
-        return client.close()
+        from maelstrom.errors import MaelstromError
+
+        try:
+            if client is None:
+                return self._report_unrun()
+            if is_interrupt:
+                client.stop(is_interrupt=True)
+            return client.close(self._unrun())
+        except MaelstromError as error:
+            print(f"scons: *** {error}", file=sys.stderr)
+            return error.exit_status
+
+    def _report_unrun(self) -> int:
+        """Nothing was run: write the report that was asked for all the same."""
+        settings = next(iter(self.tests.values())).settings
+        if settings.junit is None or SCons.Script.GetOption("no_exec"):
+            return 0
+        from maelstrom.client.launch import write_report
+
+        write_report(
+            project=self._project,
+            state=Path(self._project) / STATE_DIRECTORY,
+            is_contained=settings.is_contained,
+            junit=settings.junit,
+            unrun=self._unrun(),
+        )
+        return 0
+
+    def _unrun(self) -> "Unrun":
+        from maelstrom.client.unrun import Unrun
+
+        seen = self._submitted | self._up_to_date.keys()
+        left = [stamp for stamp in self._selected if stamp not in seen]
+        # SCons has given up those of which something that they need has failed.
+        unbuilt = [stamp for stamp in left if stamp.get_state() == SCons.Node.failed]
+        unreached = [stamp for stamp in left if stamp not in unbuilt]
+        return Unrun(self._labels(self._up_to_date), self._labels(unbuilt), self._labels(unreached))
+
+    def _labels(self, stamps: Iterable[Any]) -> tuple[str, ...]:
+        return tuple(self.tests[stamp].label for stamp in stamps)
 
     def _start(self, settings: Settings) -> "TestClient":
         try:
@@ -187,6 +235,7 @@ class Tests:
         stamp = target[0]
         test = self.tests[stamp]
         self._unseen.discard(stamp)
+        self._submitted.add(stamp)
         if self._client is None:
             self._client = self._start(test.settings)
         pending = runner.Pending()

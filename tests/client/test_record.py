@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from maelstrom.client.record import LISTINGS_MAX, Record
-from maelstrom.client.testrun import History, KeepListing, KeepResult
-from maelstrom.model.case import Case
+from maelstrom.client.testrun import EndTarget, History, KeepListing, KeepResult
+from maelstrom.model.case import Case, CaseResult, Status, Verdict
 
 
 def learn(path: Path, world: str = "plain") -> None:
@@ -30,6 +30,19 @@ def test_what_was_learnt_is_known(tmp_path: Path) -> None:
     other = Record(path, world="container")
     assert other.history("t") == History()
     other.close()
+
+
+def test_the_cases_of_a_target_are_known_once_it_has_passed(tmp_path: Path) -> None:
+    record = Record(tmp_path / "r", world="plain")
+    skip = CaseResult("t", "a", Verdict(Status.SKIPPED, "not now"), 2.0, is_cached=True)
+    assert record.results("t") == ()
+    record.end(EndTarget("t", results=(skip,)))
+    record.end(EndTarget("t", "1 of 1 case failed"))
+    record.close()
+    record = Record(tmp_path / "r", world="plain")
+    assert record.results("t") == (skip,)
+    assert record.results("u") == ()
+    record.close()
 
 
 def test_a_later_result_replaces_an_earlier_one(tmp_path: Path) -> None:
