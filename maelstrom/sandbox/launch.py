@@ -5,6 +5,7 @@ import marshal
 import os
 import pwd
 import re
+import resource
 import socket
 import stat
 import subprocess
@@ -142,6 +143,7 @@ class Zygote:
 
     async def start(self) -> None:
         """Start it; raises Unavailable."""
+        _allow_many_files()
         if self._linux < LINUX_TMPFS_UPPER:
             self._uppers = make_uppers(self._layers_root, self._service_user)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -212,6 +214,16 @@ class Zygote:
         if self._uppers:
             await asyncio.to_thread(remove_tree, self._uppers)
             self._uppers = ""
+
+
+def _allow_many_files() -> None:
+    """Have more room than any job has.
+
+    Descriptors on their way through a socket count against the user. As many as a job may have
+    there must not keep us from handing one to the zygote.
+    """
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def linux_version() -> tuple[int, int]:

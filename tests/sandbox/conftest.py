@@ -99,6 +99,7 @@ def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here = Path(__file__).parent
     _compile(root / "tool/t", here / "hostile.c")
     _compile(root / "pair/pair", *sorted((here / "pairs").glob("*.c")))
+    _compile(root / "escape/escape", *sorted((here / "escapes").glob("*.c")))
     _make_shell(root / "shell")
     _make_odd(root / "odd")
     for number in range(12):

@@ -213,6 +213,46 @@ static int attribute(void) {
     return say("setxattr", setxattr("/", "user.left", "1", 1, 0));
 }
 
+/* Read one's own output: what the slot was told of may be gone when it looks. */
+static int take_output(void) {
+    char byte;
+    for (int i = 0; i < 3; i++)
+        if (fork() == 0) {
+            int fd = open("/proc/self/fd/1", O_RDONLY | O_NONBLOCK);
+            for (;;) read(fd, &byte, 1);
+        }
+    for (;;) write(1, "x", 1);
+}
+
+/* Memory that is no process's. */
+static int leave_memory(void) {
+    for (;;) {
+        int id = shmget(IPC_PRIVATE, 1 << 20, IPC_CREAT | 0600);
+        char *memory = shmat(id, 0, 0);
+        memset(memory, 1, 1 << 20);
+        shmdt(memory);
+        usleep(200);
+    }
+}
+
+/* Descriptors on their way, which count against the user and not against the process. */
+static int send_files(void) {
+    char room[CMSG_SPACE(250 * sizeof(int))] = {0};
+    struct iovec byte = {"x", 1};
+    struct msghdr message = {0, 0, &byte, 1, room, sizeof room, 0};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){CMSG_LEN(250 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    for (int i = 0; i < 250; i++) ((int *)CMSG_DATA(header))[i] = 0;
+    int sent = 0, ends[2];
+    do {
+        if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0) break;
+        while (sendmsg(ends[0], &message, MSG_DONTWAIT) > 0) sent++;
+    } while (errno == EAGAIN && sent < 100000);
+    printf("%s %d\n", strerrorname_np(errno), sent);
+    fflush(stdout);
+    for (;;) pause();
+}
+
 static int open_files(void) {
     int count = 0;
     while (open("/proc/self/stat", O_RDONLY) >= 0) count++;
@@ -264,6 +304,9 @@ int main(int argc, char **argv) {
     WAY("forbidden", forbidden());
     WAY("nested", nested(with));
     WAY("attribute", attribute());
+    WAY("take-output", take_output());
+    WAY("leave-memory", leave_memory());
+    WAY("send-files", send_files());
     WAY("open-files", open_files());
     WAY("processes", threads_of_fork());
     WAY("kill-all", kill(-1, SIGKILL));

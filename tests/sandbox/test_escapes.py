@@ -1,0 +1,195 @@
+"""Attempts to escape, as an ordinary user and as user 0, plain and as the owner of namespaces.
+
+The names are those in escapes/*.c. An attempt that is not made is as bad as one that succeeds.
+"""
+
+import asyncio
+import os
+import re
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maelstrom.model.outcome import Cancelled, Exited, LimitExceeded, Outcome, TimedOut
+from maelstrom.model.spec import Bind, DevPts, JobSpec, Limits, Sys
+from maelstrom.sandbox.pool import service_user
+from tests.sandbox.conftest import MIB, Sandbox, text
+
+SOURCES = Path(__file__).with_name("escapes")
+USERS = (1000, 0)
+REFUSED = {"EPERM", "EACCES", "EROFS", "EINVAL", "ENOENT", "ENODATA", "EXDEV"}
+# Where the usual refusals would say less.
+ANSWERS = {
+    "read the host's run queues": {"ENOENT", "ENODATA"},
+    "type for others": {"ENXIO"},
+    "reach an abstract socket of the host": {"ECONNREFUSED"},
+    "use leaked descriptors": {"EBADF"},
+    "kill the slot": {"ESRCH"},
+    "have the slot signalled": {"ESRCH"},
+    "be urgent": {"EACCES", "EPERM"},
+    "reach the hypervisor": {"EAFNOSUPPORT"},
+    "reach the hypervisor by i386": {"EAFNOSUPPORT", "ENOSYS"},
+    "use the kernel's ciphers": {"EAFNOSUPPORT"},
+    "use Bluetooth": {"EAFNOSUPPORT"},
+    "swap": {"EPERM", "ENOSYS"},
+    "account": {"EPERM", "ENOSYS"},
+    "set quotas": {"EPERM", "ENOENT", "ENOSYS", "ENODEV", "ESRCH"},
+    "compare with the slot": {"EPERM", "ENOSYS"},
+    "move the slot's pages": {"EPERM", "ENOSYS"},
+    "watch mounts": {"EPERM", "ENOSYS"},
+    "use a port": {"EPERM", "ENOSYS"},
+    "use all ports": {"EPERM", "ENOSYS"},
+    "copy /proc without what hides it": {"EINVAL"},
+    "write to another tree of control groups": {"EPERM", "EACCES", "ENOSPC", "ENODEV"},
+    "mount a block device": {"EPERM", "ENOENT"},
+    "mount debugfs": {"EPERM", "ENODEV"},
+    "mount tracefs": {"EPERM", "ENODEV"},
+    "mount securityfs": {"EPERM", "ENODEV"},
+    "mount bpf with powers": {"EPERM", "EINVAL", "ENODEV"},
+    "enter the parent's namespace": {"EPERM", "EBADF", "EINVAL"},
+    "have very many namespaces": {"ENOSPC"},
+    "have very many processes": {"EAGAIN"},
+}
+
+
+def _names(*sources: str) -> list[str]:
+    found = []
+    for source in sources:
+        content = (SOURCES / source).read_text()
+        table = content[content.index("const struct attempt ") :]
+        # As the preprocessor does it.
+        if os.uname().machine != "x86_64":
+            table = re.sub(r"#ifdef __x86_64__.*?#endif", "", table, flags=re.DOTALL)
+        found += re.findall(r'\{"([^"]+)", \w+\}', table)
+    return found
+
+
+DIRECT = _names("files.c", "slot.c", "kernel.c")
+NESTED = _names("nested.c")
+
+
+class Attempts:
+    """What came of all attempts, made in two jobs for each user."""
+
+    def __init__(self, sandbox: Sandbox, shared: str) -> None:
+        self._sandbox = sandbox
+        self._mounts = (Bind("/ro", shared), Sys(), DevPts())
+        self.answers: dict[tuple[str, str, int], str] = {}
+        self.slots: dict[int, tuple[str, str]] = {}
+        for user in USERS:
+            before = self._run(user, "stat", "-L", "-c", "%i", "/proc/self/ns/user")
+            for way in ("direct", "nested"):
+                for line in self._run(user, "/escape", way).splitlines():
+                    name, _, answer = line.rpartition("=")
+                    self.answers[way, name, user] = answer
+            after = self._run(user, "stat", "-L", "-c", "%i", "/proc/self/ns/user")
+            self.slots[user] = before, after
+
+    def _run(self, user: int, *command: str) -> str:
+        outcome: Outcome = self._sandbox.run(
+            *command,
+            layers=("shell", "small0", "escape"),
+            user=user,
+            group=user,
+            mounts=self._mounts,
+            timeout_s=60.0,
+        )
+        return text(outcome)
+
+
+def _look(directory: Path) -> dict[Path, tuple[object, ...]]:
+    """Return all of a tree that an attempt may have changed."""
+    found: dict[Path, tuple[object, ...]] = {}
+    for path in sorted(directory.rglob("*")):
+        status = path.lstat()
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
+        found[path] = (status.st_mode, status.st_mtime_ns, status.st_nlink, content)
+    return found
+
+
+@pytest.fixture(scope="module")
+def attempts(sandbox: Sandbox, layers_root: Path) -> Iterator[Attempts]:
+    """Make all attempts; see afterwards that neither the layers nor the bind were changed."""
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        tempfile.TemporaryDirectory(dir="/var/tmp") as directory,
+    ):
+        listener.bind("\0maelstrom-test-host")
+        listener.listen()
+        shared = Path(directory)
+        (shared / "inner").mkdir()
+        for path in (shared / "given", shared / "inner/given"):
+            path.write_text("given\n")
+        user = service_user()
+        if user is not None:
+            for path in (shared, *shared.rglob("*")):
+                os.chown(path, *user)
+        before = _look(layers_root), _look(shared)
+        made = Attempts(sandbox, directory)
+        assert (_look(layers_root), _look(shared)) == before
+        yield made
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("name", DIRECT)
+def test_an_attempt_fails(attempts: Attempts, name: str, user: int) -> None:
+    assert attempts.answers["direct", name, user] in ANSWERS.get(name, REFUSED)
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("name", NESTED)
+def test_an_attempt_with_all_powers_over_namespaces_of_its_own_fails(
+    attempts: Attempts, name: str, user: int
+) -> None:
+    # User 0 cannot map himself, and so owns nothing in there.
+    unmapped = {"EOVERFLOW"} if user == 0 else set()
+    assert attempts.answers["nested", name, user] in ANSWERS.get(name, REFUSED) | unmapped
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_the_slot_outlives_all_of_it(attempts: Attempts, user: int) -> None:
+    before, after = attempts.slots[user]
+    assert before == after
+
+
+def test_the_slot_tells_nothing_of_the_host(sandbox: Sandbox) -> None:
+    found = text(sandbox.run("cat", "/proc/1/cmdline"))
+    assert found.rstrip("\0") == "maelstrom-slot"
+
+
+def test_a_job_that_takes_its_own_output_away_does_not_hold_the_slot_up(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("/t", "take-output", timeout_s=0.3, grace_s=0.0)
+    assert isinstance(outcome, TimedOut)
+
+
+def test_memory_that_is_no_processes_is_counted_and_given_back(sandbox: Sandbox) -> None:
+    for _ in range(2):
+        outcome = sandbox.run("/t", "leave-memory", limits=Limits(memory_bytes_max=32 * MIB))
+        assert isinstance(outcome, LimitExceeded)
+        assert outcome.limit == "memory"
+    lines = text(sandbox.run("cat", "/proc/sysvipc/shm")).splitlines()
+    assert len(lines) == 1
+
+
+def test_files_on_their_way_do_not_keep_others_from_their_slots(layers_root: Path) -> None:
+    async def both(sandbox: Sandbox) -> tuple[Outcome, Outcome]:
+        greedy = JobSpec(program="/t", arguments=("send-files",))
+        running = asyncio.create_task(sandbox.pool.run(greedy, ("tool",), "greedy"))
+        await asyncio.sleep(0.3)
+        modest = JobSpec(program="/t", arguments=("true",), user=7)
+        outcome = await sandbox.pool.run(modest, ("tool",), "modest")
+        sandbox.pool.kill("greedy")
+        return await running, outcome
+
+    made = Sandbox(layers_root, slots=2)
+    made.start()
+    try:
+        greedy, modest = made.runner.run(both(made))
+    finally:
+        made.close()
+    assert isinstance(greedy, Cancelled)
+    assert isinstance(modest, Exited)
