@@ -1,25 +1,74 @@
 """What the scheduler writes down of each job and each worker."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from maelstrom.broker.queue import Shape
+from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId, WorkerId
 
+EXCLUSIVE = "exclusive:"
+"""How the name of a resource begins of which there is one for each client."""
 PREFETCH_MIN = 2
 PREFETCH_MAX = 8
 UNKNOWN_S = float("inf")
+LATE_S_MIN = 5.0
+LATE_FACTOR = 2.0
+"""A job that takes more than that, and than so many times its estimate, gets a twin."""
+FAULTS_DOUBTFUL = 3
+DOUBT_LOAD = 1000.0
+WARM_MAX = 64
+"""Sets of layers that a worker is known to have."""
 
 
-@dataclass(slots=True)
+class Shape(NamedTuple):
+    """What a job needs of a worker."""
+
+    slots: int = 1
+    tokens: tuple[tuple[str, int], ...] = ()
+    is_alone: bool = False
+    """Whether it gets a worker of its own, as one that may have killed others does."""
+    groups: tuple[str, ...] = ()
+    """Of each of these, one job of a client runs at a time, wherever."""
+
+
+PLAIN = Shape()
+
+
+def shape_of(resources: tuple[tuple[str, int], ...]) -> Shape:
+    """Return what a job needs that asks for these; of slots it needs one, unless it says more."""
+    if not resources:
+        return PLAIN
+    slots = 1
+    tokens = []
+    groups = []
+    for name, amount in resources:
+        if name == "slots":
+            slots = amount
+        elif name.startswith(EXCLUSIVE):
+            groups.append(name)
+        else:
+            tokens.append((name, amount))
+    return Shape(slots, tuple(sorted(tokens)), groups=tuple(sorted(groups)))
+
+
+@dataclass(slots=True, eq=False)
 class Job:
     """A job that lacks nothing but a worker, or has one."""
 
+    name: JobId
     shape: Shape
     priority: int
     estimate_s: float
     number: int
+    layers: tuple[Digest, ...] = ()
+    ticket: int = 0
+    """Of its place in the queue; 0 while it has none."""
     worker: WorkerId | None = None
     attempt: int = 0
+    """The last that it was given out as."""
+    attempts: int = 0
+    """Those of its twin are counted, too."""
+    since_s: float = 0.0
     faults: int = 0
     losses: int = 0
     is_told: bool = False
@@ -27,9 +76,20 @@ class Job:
     is_recalled: bool = False
     is_unwanted: bool = False
     """Cancelled unless it has begun."""
+    first: "Job | None" = None
+    """Of a twin: the job that takes too long."""
+    twin: "Job | None" = None
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether it takes so long that it may be quicker elsewhere."""
+        if self.is_told or self.is_recalled or self.is_unwanted or self.first or self.twin:
+            return False
+        if self.estimate_s == UNKNOWN_S or self.shape.is_alone or self.shape.groups:
+            return False
+        return now_s - self.since_s > max(LATE_S_MIN, LATE_FACTOR * self.estimate_s)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Worker:
     """A worker, and what it was given."""
 
@@ -37,7 +97,7 @@ class Worker:
     tokens: dict[str, int]
     free: dict[str, int] = field(init=False)
     prefetch: int = field(init=False)
-    jobs: dict[JobId, None] = field(default_factory=dict)
+    jobs: dict[tuple[JobId, int], Job] = field(default_factory=dict)
     used: int = 0
     recalled: int = 0
     is_taken: bool = False
@@ -45,6 +105,9 @@ class Worker:
     held_for: Shape | None = None
     is_absent: bool = False
     is_draining: bool = False
+    faults_in_a_row: int = 0
+    warm: dict[tuple[Digest, ...], None] = field(default_factory=dict)
+    """The layers it ran jobs in, those used last at the end."""
 
     def __post_init__(self) -> None:
         self.free = dict(self.tokens)
@@ -55,15 +118,37 @@ class Worker:
         """Whether it may be given anything at all."""
         return not (self.is_absent or self.is_draining)
 
+    @property
+    def load(self) -> float:
+        """How much it was given, by what it can do at a time; one in doubt comes last."""
+        return self.used / self.slots + (DOUBT_LOAD if self.is_doubtful else 0)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it only failed of late: then it gets one job at a time, until one succeeds."""
+        return self.faults_in_a_row >= FAULTS_DOUBTFUL
+
+    @property
+    def surplus(self) -> int:
+        """How many of its jobs wait, and were not recalled."""
+        return len(self.jobs) - self.recalled - self.slots
+
     def fits(self, shape: Shape) -> bool:
         """Whether there is room for it now."""
-        if self.is_taken or (shape.is_alone and self.jobs):
+        if self.is_taken or (self.jobs and (shape.is_alone or self.is_doubtful)):
             return False
         # Only jobs of one slot are worth sending ahead: others would keep their resources idle.
-        ahead = self.prefetch if shape == Shape() else 0
-        return self.used + min(shape.slots, self.slots) <= self.slots + ahead and all(
+        ahead = self.prefetch if shape == PLAIN else 0
+        return self.used + shape.slots <= self.slots + ahead and self._has_tokens(shape)
+
+    def _has_tokens(self, shape: Shape) -> bool:
+        return not shape.tokens or all(
             self.free.get(name, 0) >= amount for name, amount in shape.tokens
         )
+
+    def could_hold(self, shape: Shape) -> bool:
+        """Whether it will have room for it when what it has now has ended."""
+        return shape.slots <= self.slots and self._has_tokens(shape)
 
     def could_fit(self, shape: Shape) -> bool:
         """Whether there would be room for it if nothing else was here."""
@@ -71,17 +156,24 @@ class Worker:
             self.tokens.get(name, 0) >= amount for name, amount in shape.tokens
         )
 
-    def take(self, name: JobId, shape: Shape) -> None:
+    def take(self, job: Job) -> None:
         """Note that it has a job."""
-        self.jobs[name] = None
+        shape = job.shape
+        self.jobs[job.name, job.attempt] = job
+        if job.layers:
+            self.warm.pop(job.layers, None)
+            self.warm[job.layers] = None
+            if len(self.warm) > WARM_MAX:
+                del self.warm[next(iter(self.warm))]
         self.used += shape.slots
         self.is_taken = shape.is_alone
         for token, amount in shape.tokens:
             self.free[token] -= amount
 
-    def give_back(self, name: JobId, shape: Shape) -> None:
+    def give_back(self, job: Job) -> None:
         """Note that it has the job no more."""
-        del self.jobs[name]
+        shape = job.shape
+        del self.jobs[job.name, job.attempt]
         self.used -= shape.slots
         self.is_taken = False
         for token, amount in shape.tokens:

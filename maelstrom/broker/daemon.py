@@ -33,6 +33,7 @@ COPIES_AT_ONCE_MAX = 4
 CLIENT_GRACE_S = 120.0
 WORKER_GRACE_S = 2.0
 RESTORE_GRACE_S = 8.0
+TIME_S = 1.0
 """How long we wait for one whose connection broke. A worker that comes later may still keep those
 of its jobs that nobody else was given. After our restart workers have a little longer, since they
 try less often when nobody answers."""
@@ -75,6 +76,8 @@ class Broker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._copying = asyncio.Semaphore(COPIES_AT_ONCE_MAX)
         self.failure: InfrastructureError | None = None
+        if not has_one_client:
+            self._pass_time()
         self._pins: dict[Digest, str] = {}
 
     # Connections
@@ -119,6 +122,11 @@ class Broker:
             peer.back()
             self.schedule(events.ClientBack(peer.id))
             self.gather(gatherer.ClientBack(peer.id))
+
+    def _pass_time(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(TIME_S, self._pass_time)
+        self.schedule(events.TimePassed(loop.time()))
 
     def next_number(self) -> int:
         """Return an id that was never used."""
@@ -192,6 +200,8 @@ class Broker:
 
     def submitted(self, client: ClientPeer, submit: messages.Submit) -> None:
         """A client wants a job to be run."""
+        if submit.number < 1:
+            raise SpecError(f"a job cannot have the number {submit.number}")
         if submit.number in client.jobs:
             raise SpecError(f"job {submit.number} was submitted twice")
         if len(client.jobs) >= JOBS_PER_CLIENT_MAX:
@@ -285,7 +295,9 @@ class Broker:
         if submit.wants_status:
             self.clients[job.client].connection.send(messages.Status(job.number, ""))
         self.schedule(
-            events.JobQueued(job, submit.priority, submit.estimate_s, submit.resources, attempt)
+            events.JobQueued(
+                job, submit.priority, submit.estimate_s, submit.resources, attempt, submit.layers
+            )
         )
 
     def schedule(self, event: events.Event, outcome: bytes = b"") -> None:

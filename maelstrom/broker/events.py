@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 
 # Events
@@ -83,6 +84,13 @@ class JobQueued(msgspec.Struct, frozen=True):
     attempt: int = 0
     """Of a job that was given to a worker before we were restarted: it is kept for that one until
     RestoreEnded."""
+    layers: tuple[Digest, ...] = ()
+
+
+class TimePassed(msgspec.Struct, frozen=True):
+    """It is so late now; said from time to time."""
+
+    now_s: float
 
 
 class RestoreEnded(msgspec.Struct, frozen=True):
@@ -125,6 +133,7 @@ Event: TypeAlias = (
     | WorkerDraining
     | JobQueued
     | RestoreEnded
+    | TimePassed
     | JobCancelled
     | JobEnded
     | JobReturned

@@ -1,4 +1,4 @@
-"""Keep the queued jobs of all clients in order, and tell which is the next that fits.
+"""Keep the queued jobs of all clients in order, and tell which is the next.
 
 Rules of this file:
 1. Clients take turns: first who holds the fewest slots, then who was served least, then the lower
@@ -7,27 +7,34 @@ Rules of this file:
 2. Within a client: jobs that were taken back from a lost worker, then the higher priority, then the
    longest by estimate (unknown counts as longest), then first come.
 3. Jobs of one shape (what they need) are in one heap, so that a job that fits nowhere now does not
-   hide those behind it, and nothing is ever searched job by job.
+   hide those behind it, and nothing is ever searched job by job or client by client.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from maelstrom.model.ids import ClientId, JobId
+from maelstrom.broker.books import Job, Shape
+from maelstrom.model.ids import ClientId
 
-
-class Shape(NamedTuple):
-    """What a job needs of a worker."""
-
-    slots: int = 1
-    tokens: tuple[tuple[str, int], ...] = ()
-    is_alone: bool = False
-    """Whether it gets a worker of its own, as one that may have killed others does."""
+STALE_MIN = 64
 
 
-Order: TypeAlias = tuple[bool, int, float, int]
+PRIORITY_MAX = 1000
+_BAND = 1e8
+_RETRY = 1e12
+
+
+def rank(priority: int, estimate_s: float, *, is_retry: bool) -> float:
+    """Return a job's place within its client as one number, the lower the sooner."""
+    bounded = max(-PRIORITY_MAX, min(priority, PRIORITY_MAX))
+    return -(is_retry * _RETRY + bounded * _BAND + min(estimate_s, _BAND / 2))
+
+
+Place: TypeAlias = tuple[float, int, int, Job]
+"""The rank, for equal ones a number that tells who came first, and the job's ticket for this."""
+Turn: TypeAlias = tuple[int, int, ClientId]
 
 
 @dataclass(slots=True)
@@ -36,7 +43,11 @@ class _Share:
     served: int = 0
     queued: int = 0
     is_absent: bool = False
-    heaps: dict[Shape, list[tuple[Order, JobId]]] = field(default_factory=dict)
+    turn: Turn | None = None
+    """Its entry among those who take turns; any other is stale."""
+    heaps: dict[Shape, list[Place]] = field(default_factory=dict)
+    shapes: dict[Shape, int] = field(default_factory=dict)
+    """How many jobs of each are queued."""
 
 
 class Queue:
@@ -44,15 +55,20 @@ class Queue:
 
     def __init__(self) -> None:
         self._shares: dict[ClientId, _Share] = {}
-        self._where: dict[JobId, tuple[Order, Shape]] = {}
-        self._waiting = 0
+        self._tickets = 0
+        # How many jobs of each shape wait, of clients that are here.
+        self._shapes: dict[Shape, int] = {}
+        self._turns: list[Turn] = []
 
-    def __len__(self) -> int:
-        """How many jobs there are of clients that are here."""
-        return self._waiting
+    def shapes(self) -> list[Shape]:
+        """Return what the queued jobs of those who are here need."""
+        return list(self._shapes)
 
-    def __contains__(self, job: JobId) -> bool:
-        return job in self._where
+    def is_waiting(self, shape: Shape) -> bool:
+        """Whether a job of this shape is queued by somebody who is here."""
+        return shape in self._shapes
+
+    # Clients
 
     def join(self, client: ClientId) -> None:
         """A client is here; it is served like the one served least so far."""
@@ -62,38 +78,17 @@ class Queue:
     def absent(self, client: ClientId, *, is_absent: bool) -> None:
         """A client went away for a while, or came back."""
         share = self._shares[client]
-        if share.is_absent != is_absent:
-            share.is_absent = is_absent
-            self._waiting += -share.queued if is_absent else share.queued
+        if share.is_absent == is_absent:
+            return
+        share.is_absent = is_absent
+        for shape, queued in share.shapes.items():
+            _count(self._shapes, shape, -queued if is_absent else queued)
+        self._enter(client, share)
 
-    def leave(self, client: ClientId) -> None:
-        """A client and all its queued jobs are gone."""
+    def leave(self, client: ClientId) -> list[list[Place]]:
+        """A client and all its queued jobs are gone; return what is to be thrown away."""
         self.absent(client, is_absent=True)
-        for heap in self._shares.pop(client).heaps.values():
-            for order, job in heap:
-                if self._where.get(job, (None,))[0] == order:
-                    del self._where[job]
-
-    def push(self, job: JobId, shape: Shape, order: Order) -> None:
-        """Queue a job."""
-        share = self._shares[job.client]
-        if not share.queued and not share.held:
-            # It was idle: what it did not use then is not kept for it.
-            busy = (other.served for other in self._shares.values() if other.queued or other.held)
-            share.served = max(share.served, min(busy, default=share.served))
-        share.queued += 1
-        self._waiting += not share.is_absent
-        self._where[job] = (order, shape)
-        heapq.heappush(share.heaps.setdefault(shape, []), (order, job))
-
-    def remove(self, job: JobId) -> bool:
-        """Take a job out, wherever it stands; False if it is not queued."""
-        if self._where.pop(job, None) is None:
-            return False
-        share = self._shares[job.client]
-        share.queued -= 1
-        self._waiting -= not share.is_absent
-        return True  # Its place in the heap is skipped when it gets to the top.
+        return list(self._shares.pop(client).heaps.values())
 
     def hold(self, client: ClientId, slots: int) -> None:
         """Note that a client's jobs hold so many slots more, or fewer."""
@@ -101,55 +96,130 @@ class Queue:
         if share is not None:
             share.held += slots
             share.served += max(slots, 0)
+            self._enter(client, share)
 
-    def clients(self) -> list[ClientId]:
-        """Return the clients that have queued jobs, in the order of their turns."""
-        waiting = [
-            (share.held, share.served, client)
-            for client, share in self._shares.items()
-            if share.queued and not share.is_absent
-        ]
-        if len(waiting) == 1:
-            return [waiting[0][2]]
-        return [client for _, _, client in sorted(waiting)]
+    def _enter(self, client: ClientId, share: _Share) -> None:
+        """Let a client take turns by what it holds now, if it has anything queued."""
+        if not share.queued or share.is_absent:
+            share.turn = None
+            return
+        turn = (share.held, share.served, client)
+        if share.turn != turn:
+            share.turn = turn
+            heapq.heappush(self._turns, turn)
+            if len(self._turns) > 4 * len(self._shares) + STALE_MIN:
+                self._turns = [s.turn for s in self._shares.values() if s.turn is not None]
+                heapq.heapify(self._turns)
 
-    def heads(self, client: ClientId) -> list[tuple[Order, JobId, Shape]]:
+    def next_client(self) -> ClientId | None:
+        """Return whose turn it is, if anybody waits."""
+        while self._turns:
+            turn = self._turns[0]
+            share = self._shares.get(turn[2])
+            if share is not None and share.turn == turn and share.queued:
+                return turn[2]
+            heapq.heappop(self._turns)
+            if share is not None and share.turn == turn:
+                share.turn = None
+        return None
+
+    def pass_turn(self) -> Turn:
+        """Let the next one have the turn; `restore` brings back who passed."""
+        return heapq.heappop(self._turns)
+
+    def restore(self, passed: Iterable[Turn]) -> None:
+        """Let those who passed take turns again."""
+        for turn in passed:
+            heapq.heappush(self._turns, turn)
+
+    # Jobs
+
+    def push(self, job: Job) -> None:
+        """Queue a job."""
+        client = job.name.client
+        share = self._shares[client]
+        if not share.queued and not share.held:
+            # It was idle: what it did not use then is not kept for it.
+            busy = (other.served for other in self._shares.values() if other.queued or other.held)
+            share.served = max(share.served, min(busy, default=share.served))
+        share.queued += 1
+        _count(share.shapes, job.shape, 1)
+        if not share.is_absent:
+            _count(self._shapes, job.shape, 1)
+        self._tickets += 1
+        job.ticket = self._tickets
+        order = rank(job.priority, job.estimate_s, is_retry=job.attempts > 0)
+        heap = share.heaps.setdefault(job.shape, [])
+        heapq.heappush(heap, (order, job.number, job.ticket, job))
+        self._enter(client, share)
+
+    def remove(self, job: Job) -> bool:
+        """Take a job out, wherever it stands; False if it is not queued."""
+        if not job.ticket:
+            return False
+        job.ticket = 0  # Its place in the heap is skipped when it gets to the top.
+        share = self._shares[job.name.client]
+        share.queued -= 1
+        _count(share.shapes, job.shape, -1)
+        if not share.is_absent:
+            _count(self._shapes, job.shape, -1)
+        return True
+
+    def heads(self, client: ClientId) -> list[Place]:
         """Return the first job of each shape of a client, in order."""
         heads = []
         heaps = self._shares[client].heaps
         for shape in list(heaps):
             heap = heaps[shape]
-            # A place may be stale: the job left the queue, or came back with another shape.
-            while heap and self._where.get(heap[0][1]) != (heap[0][0], shape):
+            while heap and heap[0][3].ticket != heap[0][2]:
                 heapq.heappop(heap)
             if heap:
-                heads.append((*heap[0], shape))
+                heads.append(heap[0])
             else:
                 del heaps[shape]
-        heads.sort()
+        if len(heads) > 1:
+            heads.sort()
         return heads
 
-    def shapes(self) -> set[Shape]:
-        """Return what the queued jobs need."""
-        return {shape for client in self._shares for _, _, shape in self.heads(client)}
-
-    def take_if(self, is_doomed: Callable[[Shape], bool]) -> list[tuple[JobId, Shape]]:
+    def take(self, shapes: Container[Shape]) -> list[Job]:
         """Take out all jobs of certain shapes."""
-        taken = [(job, shape) for job, (_, shape) in self._where.items() if is_doomed(shape)]
-        for job, _ in taken:
+        taken = [
+            job
+            for share in self._shares.values()
+            for shape, heap in share.heaps.items()
+            if shape in shapes
+            for _, _, ticket, job in heap
+            if job.ticket == ticket
+        ]
+        for job in taken:
             self.remove(job)
         return taken
 
     def check(self) -> None:
         """Assert what must be true between two events."""
-        count = dict.fromkeys(self._shares, 0)
-        for job, (order, shape) in self._where.items():
-            assert (order, job) in self._shares[job.client].heaps[shape], (
-                "a queued job is in a heap"
-            )
-            count[job.client] += 1
+        present: dict[Shape, int] = {}
         for client, share in self._shares.items():
-            assert share.queued == count[client], "a share counts its queued jobs"
+            found: dict[Shape, int] = {}
+            for shape, heap in share.heaps.items():
+                for _, _, ticket, job in heap:
+                    if job.ticket == ticket:
+                        assert job.shape == shape, "a job is among its like"
+                        _count(found, shape, 1)
+            assert share.shapes == found, "a share counts its queued jobs"
+            assert share.queued == sum(found.values()), "a share counts all its queued jobs"
             assert share.held >= 0, "nobody holds less than nothing"
-        present = [share.queued for share in self._shares.values() if not share.is_absent]
-        assert self._waiting == sum(present), "jobs of those who are here are counted"
+            if share.queued and not share.is_absent:
+                turn = (share.held, share.served, client)
+                assert share.turn == turn, "who waits takes turns by what it holds"
+                assert self._turns.count(turn) == 1, "nobody takes two turns"
+                for shape, count in found.items():
+                    _count(present, shape, count)
+        assert self._shapes == present, "jobs of those who are here are counted"
+
+
+def _count(counts: dict[Shape, int], shape: Shape, change: int) -> None:
+    count = counts.get(shape, 0) + change
+    if count:
+        counts[shape] = count
+    else:
+        del counts[shape]

@@ -1,27 +1,27 @@
 """Decide which worker runs which job.
 
 Rules of this file:
-1. Which job: see queue.py. Which worker: the least loaded with room; ties go to the lower id, so
-   that equal histories give equal decisions.
-2. A worker gets a few jobs more than it has slots, so that none waits for us between two jobs. When
-   another worker idles and nothing is queued, one of these is recalled for it.
+1. Which job: see queue.py. Which worker: see fleet.py.
+2. When a worker idles and no job of one slot is queued, one that another worker has not begun is
+   recalled for it.
 3. A worker's loss is not the job's fault: its jobs go back to the head of the queue. But a job that
    was on LOSSES_SUSPECT lost workers gets the next one for itself, and after LOSSES_MAX it is given
    up, as it is after FAULTS_MAX faults of any kind.
 4. Every assignment has its attempt number. What is told of any other attempt is not believed.
 5. A client hears of a job's end once. What it left or took back is killed, and keeps its place
    until the worker says that it is gone.
-6. A large job that fits nowhere yet has one worker held for it, which gets no more until it fits.
-7. A worker that is absent or drained gets nothing. One that comes back keeps what it holds and was
+6. A worker that is absent or drained gets nothing. One that comes back keeps what it holds and was
    not given to others meanwhile; what it does not hold never got there, and is queued again.
-8. The jobs of an absent client wait; what runs goes on.
-9. After a restart of ours, jobs that had been given to workers wait for these to come back.
+7. The jobs of an absent client wait; what runs goes on.
+8. After a restart of ours, jobs that had been given to workers wait for these to come back.
+9. Near the end, a job that takes much longer than it should gets a twin: the same on another
+   worker. Who ends first is believed, the other is killed. A twin that fails changes nothing.
+10. Of the jobs of one client that share an exclusive group, one runs at a time.
 """
 
-import heapq
-from typing import assert_never
+from typing import Any, assert_never
 
-from maelstrom.broker.books import UNKNOWN_S, Job, Worker
+from maelstrom.broker.books import PLAIN, UNKNOWN_S, Job, Shape, Worker, shape_of
 from maelstrom.broker.events import (
     Assign,
     ClientAbsent,
@@ -41,41 +41,46 @@ from maelstrom.broker.events import (
     RestoreEnded,
     Tell,
     TellCancelled,
+    TimePassed,
     WorkerAbsent,
     WorkerBack,
     WorkerDraining,
     WorkerJoined,
     WorkerLost,
 )
-from maelstrom.broker.queue import Queue, Shape
+from maelstrom.broker.fleet import Fleet
+from maelstrom.broker.queue import Queue
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 
 FAULTS_MAX = 5
 LOSSES_SUSPECT = 2
 LOSSES_MAX = 3
+TRASH_PER_EVENT = 1000
 
 
 class Scheduler:
     """The core; `handle` is the only way in."""
 
     def __init__(self) -> None:
-        self._workers: dict[WorkerId, Worker] = {}
-        self._jobs: dict[JobId, Job] = {}
-        self._clients: dict[ClientId, dict[JobId, None]] = {}
+        self._fleet = Fleet()
+        self._workers = self._fleet.workers
+        # Those whose end was not told; the others are known to their workers only.
+        self._jobs: dict[ClientId, dict[int, Job]] = {}
         self._queue = Queue()
         self._count = 0
-        # Workers with room, least loaded first, and those with jobs to be recalled, most first.
-        # An entry whose load is not the worker's any more is skipped.
-        self._roomy: list[tuple[float, WorkerId]] = []
-        self._crowded: list[tuple[int, WorkerId]] = []
-        self._idle: dict[WorkerId, None] = {}
-        self._held: dict[Shape, WorkerId] = {}
         self._recalls = 0
+        self._now_s = 0.0
+        # Exclusive groups of which a job runs.
+        self._groups: dict[tuple[ClientId, str], None] = {}
         # Jobs from before our restart that some worker may have.
-        self._unclaimed: dict[JobId, None] = {}
+        self._unclaimed: dict[JobId, Job] = {}
+        # What a client left behind. To free a million jobs at once would hold up everybody.
+        self._trash: list[list[Any] | dict[int, Job]] = []
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take an event in; return what must be done now, in this order."""
+        if self._trash:
+            self._throw_away()
         match event:
             case JobEnded():
                 return self._end(event)
@@ -90,13 +95,23 @@ class Scheduler:
             case WorkerLost(worker):
                 return self._lose(worker)
             case ClientJoined(client):
-                self._clients[client] = {}
+                self._jobs[client] = {}
                 self._queue.join(client)
                 return []
             case ClientLeft(client):
                 return self._leave(client)
             case _:
                 return self._handle_rare(event)
+
+    def _throw_away(self) -> None:
+        trash = self._trash[-1]
+        if isinstance(trash, dict):
+            for _ in range(min(TRASH_PER_EVENT, len(trash))):
+                trash.popitem()
+        else:
+            del trash[-TRASH_PER_EVENT:]
+        if not trash:
+            self._trash.pop()
 
     def _handle_rare(
         self,
@@ -105,7 +120,8 @@ class Scheduler:
         | WorkerAbsent
         | WorkerBack
         | WorkerDraining
-        | RestoreEnded,
+        | RestoreEnded
+        | TimePassed,
     ) -> list[Instruction]:
         match event:
             case ClientAbsent(client):
@@ -116,7 +132,7 @@ class Scheduler:
                 return self._match()
             case WorkerAbsent(worker):
                 self._workers[worker].is_absent = True
-                self._let_go(worker)
+                self._fleet.let_go(worker)
                 return self._match()
             case WorkerBack(worker, holding):
                 return self._return(worker, holding)
@@ -124,56 +140,48 @@ class Scheduler:
                 return self._drain(worker, is_draining=is_draining)
             case RestoreEnded():
                 unclaimed, self._unclaimed = self._unclaimed, {}
-                for job in unclaimed:
-                    self._push(job, self._jobs[job])
+                for waiting in unclaimed.values():
+                    self._queue.push(waiting)
                 return [*self._refuse_impossible(), *self._match()]
+            case TimePassed(now_s):
+                self._now_s = now_s
+                return self._make_twins()
             case _:
                 assert_never(event)
 
     def _enqueue(self, event: JobQueued) -> list[Instruction]:
-        assert event.job not in self._jobs, "a job is queued once"
-        slots = 1
-        tokens = []
-        for name, amount in event.resources:
-            if name == "slots":
-                slots = amount
-            else:
-                tokens.append((name, amount))
-        shape = Shape(slots, tuple(sorted(tokens)))
+        jobs = self._jobs[event.job.client]
+        assert event.job.number not in jobs, "a job is queued once"
+        shape = shape_of(event.resources)
         self._count += 1
-        job = Job(shape, event.priority, event.estimate_s or UNKNOWN_S, self._count)
-        self._jobs[event.job] = job
-        self._clients[event.job.client][event.job] = None
+        estimate_s = event.estimate_s or UNKNOWN_S
+        job = Job(event.job, shape, event.priority, estimate_s, self._count, event.layers)
+        jobs[event.job.number] = job
         if event.attempt:
-            job.attempt = event.attempt
-            self._unclaimed[event.job] = None
+            job.attempts = event.attempt
+            self._unclaimed[event.job] = job
             return []
-        self._push(event.job, job)
-        if shape != Shape() and self._workers and not self._is_possible(shape):
+        self._queue.push(job)
+        if shape == PLAIN and self._fleet.is_full:
+            return []
+        if shape != PLAIN and self._workers and not self._fleet.is_possible(shape):
             return self._refuse_impossible()
         return self._match()
-
-    def _push(self, name: JobId, job: Job) -> None:
-        self._queue.push(
-            name, job.shape, (not job.attempt, -job.priority, -job.estimate_s, job.number)
-        )
-
-    def _is_possible(self, shape: Shape) -> bool:
-        return any(worker.could_fit(shape) for worker in self._workers.values())
 
     def _refuse_impossible(self) -> list[Instruction]:
         """Fail the jobs that none of the workers could ever run."""
         if not self._workers:
             return []
-        doomed = {shape for shape in self._queue.shapes() if not self._is_possible(shape)}
+        doomed = {s for s in self._queue.shapes() if not self._fleet.is_possible(s)}
         done: list[Instruction] = []
-        for job, shape in self._queue.take_if(doomed.__contains__) if doomed else ():
+        for job in self._queue.take(doomed) if doomed else ():
+            shape = job.shape
             what = [f"{shape.slots} slots", *(f"{n} of `{name}`" for name, n in shape.tokens)]
             largest = max(worker.slots for worker in self._workers.values())
             self._forget(job)
             done.append(
                 Fail(
-                    job,
+                    job.name,
                     f"no worker accepts a job that needs {', '.join(what)}",
                     f"the largest worker has {largest} slots",
                     is_clients_fault=True,
@@ -183,31 +191,28 @@ class Scheduler:
 
     def _join(self, event: WorkerJoined) -> list[Instruction]:
         assert event.worker not in self._workers, "a worker joins once"
-        self._workers[event.worker] = Worker(event.slots, dict(event.resources))
+        self._fleet.add(event.worker, Worker(event.slots, dict(event.resources)))
         claimed = self._claim_all(event.worker, event.holding)
-        self._touch(event.worker)
+        self._fleet.touch(event.worker)
         return [*claimed, *self._refuse_impossible(), *self._match()]
 
     def _return(self, name: WorkerId, holding: Holding) -> list[Instruction]:
         """Take up with a worker where the connection broke."""
         worker = self._workers[name]
         worker.is_absent = False
-        held = dict(holding)
+        held: dict[JobId, int] = dict(holding)
         done: list[Instruction] = []
-        for job_name in list(worker.jobs):
-            job = self._jobs[job_name]
-            if held.get(job_name) != job.attempt:
+        for job in list(worker.jobs.values()):
+            if held.get(job.name) != job.attempt:
                 # It never got there, or its way back was cut.
-                self._release(job_name, job)
-                done += [] if job.is_told else self._again(job_name, job)
-                if job.is_told:
-                    self._forget(job_name)
+                self._release(job)
+                done += self._again(job)
             elif job.is_told:
-                done.append(Kill(name, job_name, job.attempt))
+                done.append(Kill(name, job.name, job.attempt))
             elif job.is_recalled:
-                done.append(Recall(name, job_name, job.attempt))
+                done.append(Recall(name, job.name, job.attempt))
         done += self._claim_all(name, holding)
-        self._touch(name)
+        self._fleet.touch(name)
         return [*done, *self._match()]
 
     def _claim_all(self, name: WorkerId, holding: Holding) -> list[Instruction]:
@@ -215,270 +220,267 @@ class Scheduler:
         worker = self._workers[name]
         done: list[Instruction] = []
         for job_name, attempt in holding:
-            if self._is_current(name, job_name, attempt):
+            if (job_name, attempt) in worker.jobs:
                 continue
-            job = self._jobs.get(job_name)
+            job = self._get(job_name)
             if job is None or not self._may_claim(job, attempt, worker):
                 done.append(Kill(name, job_name, attempt))
                 continue
-            self._queue.remove(job_name)
+            self._queue.remove(job)
             self._unclaimed.pop(job_name, None)
-            self._place(name, worker, job_name, attempt)
+            self._place(name, job, attempt)
         return done
+
+    def _get(self, name: JobId) -> Job | None:
+        jobs = self._jobs.get(name.client)
+        return None if jobs is None else jobs.get(name.number)
 
     @staticmethod
     def _may_claim(job: Job, attempt: int, worker: Worker) -> bool:
         # After a restart we may know a little less of a job than its worker does.
-        return job.worker is None and attempt >= job.attempt and worker.fits(job.shape)
+        return job.worker is None and attempt >= job.attempts and worker.fits(job.shape)
 
     def _drain(self, name: WorkerId, *, is_draining: bool) -> list[Instruction]:
         worker = self._workers[name]
         worker.is_draining = is_draining
         if not is_draining:
-            self._touch(name)
+            self._fleet.touch(name)
             return self._match()
-        self._let_go(name)
-        recalls = [
-            self._recall(job, self._jobs[job])
-            for job in worker.jobs
-            if not self._jobs[job].is_recalled
-        ]
+        self._fleet.let_go(name)
+        recalls = [self._recall(job) for job in worker.jobs.values() if not job.is_recalled]
         return [*recalls, *self._match()]
-
-    def _let_go(self, name: WorkerId) -> None:
-        """Count on a worker no more; its entries in the heaps are skipped from now on."""
-        worker = self._workers[name]
-        self._idle.pop(name, None)
-        if worker.held_for is not None:
-            del self._held[worker.held_for]
-            worker.held_for = None
-
-    def _touch(self, name: WorkerId) -> None:
-        """Note that a worker's load changed."""
-        worker = self._workers[name]
-        if not worker.is_open:
-            return
-        heapq.heappush(self._roomy, (worker.used / worker.slots, name))
-        surplus = len(worker.jobs) - worker.recalled - worker.slots
-        if surplus > 0:
-            heapq.heappush(self._crowded, (-surplus, name))
-        if worker.used < worker.slots and not worker.is_taken:
-            self._idle[name] = None
-        else:
-            self._idle.pop(name, None)
 
     def _match(self) -> list[Instruction]:
         """Give jobs to workers while both are there."""
         done: list[Instruction] = []
-        skipped = []
-        while len(self._queue) and self._roomy:
-            load, name = self._roomy[0]
-            worker = self._workers.get(name)
-            if worker is None or not worker.is_open or worker.used / worker.slots != load:
-                heapq.heappop(self._roomy)
-                continue
-            job = self._choose(name, worker)
-            if job is not None:
-                done.append(self._assign(name, worker, job))
-                continue
-            # Full for what is queued: it comes back when its load changes. Others that are more
-            # loaded may have what this one lacks, unless all that is asked for is slots.
-            heapq.heappop(self._roomy)
-            skipped.append((load, name))
-            if load >= 1 and self._queue.shapes() == {Shape()}:
+        passed = []
+        blocked: dict[Shape, None] = {}
+        self._fleet.release_unless(self._queue.shapes())
+        while (client := self._queue.next_client()) is not None:
+            found = self._choose(client, blocked)
+            if found is not None:
+                name, job = found
+                self._queue.remove(job)
+                self._place(name, job, job.attempts + 1)
+                done.append(Assign(name, job.name, job.attempt))
+                if self._fleet.took(name):
+                    # It was held back from others, who may have it now.
+                    blocked.clear()
+            elif all(shape in blocked for shape in self._queue.shapes()):
                 break
-        for entry in skipped:
-            heapq.heappush(self._roomy, entry)
-        if not len(self._queue):
+            else:
+                passed.append(self._queue.pass_turn())
+        self._queue.restore(passed)
+        if not self._queue.is_waiting(PLAIN):
             done += self._steal()
         return done
 
-    def _choose(self, name: WorkerId, worker: Worker) -> JobId | None:
-        if worker.used >= worker.slots + worker.prefetch:
-            return None
-        for client in self._queue.clients():
-            for _, job, shape in self._queue.heads(client):
-                if worker.held_for not in (None, shape):
-                    continue
-                if worker.fits(shape):
-                    return job
-                is_free_to_hold = shape != Shape() and self._held.get(shape, name) == name
-                if is_free_to_hold and worker.held_for is None and worker.could_fit(shape):
-                    self._held[shape] = name
-                    worker.held_for = shape
+    def _choose(self, client: ClientId, blocked: dict[Shape, None]) -> tuple[WorkerId, Job] | None:
+        for _, _, _, job in self._queue.heads(client):
+            shape = job.shape
+            if shape in blocked or any((client, group) in self._groups for group in shape.groups):
+                continue
+            worker = self._fleet.find(shape, job.layers)
+            if worker is not None:
+                return worker, job
+            blocked[shape] = None
         return None
 
-    def _assign(self, name: WorkerId, worker: Worker, name_of_job: JobId) -> Instruction:
-        attempt = self._jobs[name_of_job].attempt + 1
-        self._queue.remove(name_of_job)
-        self._place(name, worker, name_of_job, attempt)
-        if worker.held_for is not None:
-            del self._held[worker.held_for]
-            worker.held_for = None
-        self._touch(name)
-        return Assign(name, name_of_job, attempt)
-
-    def _place(self, name: WorkerId, worker: Worker, name_of_job: JobId, attempt: int) -> None:
-        job = self._jobs[name_of_job]
-        self._queue.hold(name_of_job.client, job.shape.slots)
+    def _place(self, name: WorkerId, job: Job, attempt: int) -> None:
+        """Put a job on a worker."""
+        client, worker = job.name.client, self._workers[name]
+        while (job.name, attempt) in worker.jobs:
+            attempt += 1  # An earlier job of this name is dying there.
+        self._queue.hold(client, job.shape.slots)
         job.worker = name
-        job.attempt = attempt
-        worker.take(name_of_job, job.shape)
+        job.attempt = (job.first or job).attempts = attempt
+        job.since_s = self._now_s
+        worker.take(job)
+        for group in job.shape.groups:
+            self._groups[client, group] = None
 
-    def _release(self, name_of_job: JobId, job: Job) -> None:
+    def _release(self, job: Job) -> None:
         """Take a job off its worker."""
         assert job.worker is not None
-        worker = self._workers[job.worker]
-        worker.give_back(name_of_job, job.shape)
+        client, worker = job.name.client, self._workers[job.worker]
+        worker.give_back(job)
         if job.is_recalled:
             worker.recalled -= 1
             self._recalls -= 1
             job.is_recalled = False
-        self._touch(job.worker)
+        for group in job.shape.groups:
+            self._groups.pop((client, group), None)
+        self._fleet.touch(job.worker)
         job.worker = None
-        self._queue.hold(name_of_job.client, -job.shape.slots)
+        self._queue.hold(client, -job.shape.slots)
 
-    def _is_current(self, worker: WorkerId, job: JobId, attempt: int) -> bool:
-        known = self._jobs.get(job)
-        return known is not None and known.worker == worker and known.attempt == attempt
+    def _find(self, worker: WorkerId, name: JobId, attempt: int) -> Job | None:
+        known = self._workers.get(worker)
+        return None if known is None else known.jobs.get((name, attempt))
 
     def _end(self, event: JobEnded) -> list[Instruction]:
-        if not self._is_current(event.worker, event.job, event.attempt):
+        job = self._find(event.worker, event.job, event.attempt)
+        if job is None:
             return []  # An answer of an earlier attempt, or to nobody.
-        job = self._jobs[event.job]
-        self._release(event.job, job)
-        if event.is_fault and not job.is_told and job.faults < FAULTS_MAX:
+        worker = self._workers[event.worker]
+        worker.faults_in_a_row = worker.faults_in_a_row + 1 if event.is_fault else 0
+        self._release(job)
+        if job.is_told:
+            return self._match()
+        if event.is_fault and (job.first or job.faults < FAULTS_MAX):
             job.faults += 1
-            return [*self._again(event.job, job), *self._match()]
-        done: list[Instruction] = [] if job.is_told else [Tell(event.job)]
-        self._forget(event.job)
-        return [*done, *self._match()]
+            return [*self._again(job), *self._match()]
+        return [*self._finish(job.first or job, Tell(job.name)), *self._match()]
 
-    def _again(self, name: JobId, job: Job) -> list[Instruction]:
-        """Put a job that was on a worker back to the head of the queue."""
+    def _finish(self, job: Job, told: Instruction) -> list[Instruction]:
+        """Tell a job's end; end what is still under way of it."""
+        done: list[Instruction] = [told]
+        self._forget(job)
+        for each in (job, job.twin):
+            if each is not None and not self._queue.remove(each) and each.worker is not None:
+                each.is_told = True
+                done.append(Kill(each.worker, each.name, each.attempt))
+        return done
+
+    def _again(self, job: Job) -> list[Instruction]:
+        """Put a job that was on a worker back to the head of the queue, if it is still wanted."""
+        if job.is_told:
+            return []
+        if job.first is not None:
+            job.first.twin = None
+            return []
         if job.is_unwanted:
-            self._forget(name)
-            return [TellCancelled(name)]
+            return self._finish(job, TellCancelled(job.name))
         if job.losses >= LOSSES_SUSPECT:
             job.shape = job.shape._replace(is_alone=True)
-        self._push(name, job)
+        self._queue.push(job)
         return []
 
     def _take_back(self, worker: WorkerId, name: JobId, attempt: int) -> list[Instruction]:
-        if not self._is_current(worker, name, attempt):
+        job = self._find(worker, name, attempt)
+        if job is None:
             return []
-        job = self._jobs[name]
-        self._release(name, job)
-        if job.is_told:
-            self._forget(name)
-            return self._match()
-        return [*self._again(name, job), *self._match()]
+        self._release(job)
+        return [*self._again(job), *self._match()]
 
     def _lose(self, name: WorkerId) -> list[Instruction]:
         lost = self._workers[name]
         done: list[Instruction] = []
-        for place, job_name in enumerate(list(lost.jobs)):
-            job = self._jobs[job_name]
-            self._release(job_name, job)
+        for place, job in enumerate(list(lost.jobs.values())):
+            self._release(job)
             # Those behind had not begun, and did nobody any harm.
             has_begun = place < lost.slots
             job.faults += has_begun
             job.losses += has_begun
-            if job.is_told:
-                self._forget(job_name)
-            elif job.faults > FAULTS_MAX or job.losses > LOSSES_MAX:
-                self._forget(job_name)
+            is_hopeless = job.faults > FAULTS_MAX or job.losses > LOSSES_MAX
+            if is_hopeless and not (job.is_told or job.first):
                 message = f"{job.losses} workers were lost with this job"
-                done.append(
-                    Fail(job_name, message, "see what the job does to its host, or the hosts' logs")
-                )
+                hint = "see what the job does to its host, or the hosts' logs"
+                done += self._finish(job, Fail(job.name, message, hint))
             else:
-                done += self._again(job_name, job)
-        self._let_go(name)
-        del self._workers[name]
+                done += self._again(job)
+        self._fleet.remove(name)
         return [*done, *self._match()]
 
-    def _cancel(self, name: JobId, *, even_running: bool) -> list[Instruction]:
-        job = self._jobs.get(name)
-        if job is None or job.is_told:
-            return []  # Its end is on its way.
-        if self._queue.remove(name) or name in self._unclaimed:
-            self._forget(name)
-            return [TellCancelled(name)]
-        assert job.worker is not None
-        if even_running:
-            job.is_told = True
-            return [Kill(job.worker, name, job.attempt), TellCancelled(name)]
-        job.is_unwanted = True
-        return [] if job.is_recalled else [self._recall(name, job)]
+    def _make_twins(self) -> list[Instruction]:
+        """Give each idle slot, at the most, a job that takes too long elsewhere."""
+        if not self._fleet.idle or self._queue.shapes():
+            return []
+        late = [
+            (job.since_s + job.estimate_s, job.number, job)
+            for worker in self._workers.values()
+            for job in worker.jobs.values()
+            if job.is_late(self._now_s)
+        ]
+        done: list[Instruction] = []
+        for _, _, job in sorted(late):
+            worker_name = self._fleet.find(job.shape, job.layers)
+            if worker_name not in self._fleet.idle or worker_name in (None, job.worker):
+                break
+            job.twin = Job(
+                job.name, job.shape, job.priority, job.estimate_s, job.number, job.layers, first=job
+            )
+            self._place(worker_name, job.twin, job.attempts + 1)
+            self._fleet.took(worker_name)
+            done.append(Assign(worker_name, job.name, job.twin.attempt))
+        return done
 
-    def _recall(self, name: JobId, job: Job) -> Instruction:
+    def _cancel(self, name: JobId, *, even_running: bool) -> list[Instruction]:
+        job = self._get(name)
+        if job is None:
+            return []  # Its end is on its way.
+        if even_running or job.worker is None:
+            return self._finish(job, TellCancelled(name))
+        job.is_unwanted = True
+        return [] if job.is_recalled else [self._recall(job)]
+
+    def _recall(self, job: Job) -> Instruction:
         assert job.worker is not None
         job.is_recalled = True
         self._recalls += 1
         self._workers[job.worker].recalled += 1
-        return Recall(job.worker, name, job.attempt)
+        return Recall(job.worker, job.name, job.attempt)
 
     def _steal(self) -> list[Instruction]:
         """Recall, for each idle slot at the most, a job that another worker has not begun."""
         done: list[Instruction] = []
-        while self._crowded and self._idle and self._recalls < len(self._idle):
-            surplus, name = self._crowded[0]
-            worker = self._workers.get(name)
-            now = len(worker.jobs) - worker.recalled - worker.slots if worker is not None else 0
-            if worker is None or not worker.is_open or now != -surplus:
-                heapq.heappop(self._crowded)
-                continue
+        while self._recalls < len(self._fleet.idle):
+            name = self._fleet.most_crowded()
+            if name is None:
+                break
             # The last that came is the last to begin.
-            for job in reversed(worker.jobs):
-                if not self._jobs[job].is_recalled:
-                    done.append(self._recall(job, self._jobs[job]))
-                    break
-            heapq.heappop(self._crowded)
-            if now > 1:
-                heapq.heappush(self._crowded, (1 - now, name))
+            last = next(j for j in reversed(self._workers[name].jobs.values()) if not j.is_recalled)
+            done.append(self._recall(last))
+            self._fleet.relieved(name)
         return done
 
     def _leave(self, client: ClientId) -> list[Instruction]:
-        self._queue.leave(client)
+        self._trash += self._queue.leave(client)
+        self._trash.append(self._jobs.pop(client))
         done: list[Instruction] = []
-        for name in list(self._clients.pop(client)):
-            job = self._jobs[name]
-            if job.worker is None:
-                self._forget(name)
-            else:
-                if not job.is_told:
-                    done.append(Kill(job.worker, name, job.attempt))
-                job.is_told = True
+        # Not by its jobs, of which there may be a million.
+        for name, worker in self._workers.items():
+            for job in worker.jobs.values():
+                if job.name.client == client and not job.is_told:
+                    job.is_told = True
+                    done.append(Kill(name, job.name, job.attempt))
+        for unclaimed in [name for name in self._unclaimed if name.client == client]:
+            del self._unclaimed[unclaimed]
         return [*done, *self._match()]
 
-    def _forget(self, name: JobId) -> None:
-        del self._jobs[name]
-        self._unclaimed.pop(name, None)
-        self._clients.get(name.client, {}).pop(name, None)
+    def _forget(self, job: Job) -> None:
+        del self._jobs[job.name.client][job.name.number]
+        self._unclaimed.pop(job.name, None)
 
     def jobs_of(self, worker: WorkerId) -> list[JobId]:
         """What a worker was given and has not answered yet."""
-        return list(self._workers[worker].jobs)
+        return [name for name, _ in self._workers[worker].jobs]
 
     def check(self) -> None:
         """Assert what must be true between two events."""
         self._queue.check()
-        for name, job in self._jobs.items():
-            states = (job.worker is not None, name in self._queue, name in self._unclaimed)
-            assert sum(states) == 1, "a job is queued, assigned or kept for whom it was assigned to"
-            if job.worker is not None:
-                assert name in self._workers[job.worker].jobs, "a worker knows its jobs"
-            assert name.client in self._clients or job.is_told, "a job has a client or is dying"
-        for name_of_worker in self._idle:
-            assert self._workers[name_of_worker].is_open, "who is away or drained is not idle"
-        for worker in self._workers.values():
-            shapes = [self._jobs[name].shape for name in worker.jobs]
-            assert worker.used == sum(shape.slots for shape in shapes), "slots are counted"
-            assert worker.used <= worker.slots + worker.prefetch, "no worker has too many jobs"
-            assert all(free >= 0 for free in worker.free.values()), "no token is given twice"
-            recalled = sum(self._jobs[name].is_recalled for name in worker.jobs)
+        self._fleet.check()
+        for jobs in self._jobs.values():
+            for job in jobs.values():
+                states = (job.worker is not None, job.ticket > 0, job.name in self._unclaimed)
+                assert sum(states) == 1, "a job is queued, assigned, or kept for its old worker"
+                assert not job.is_told, "who was told is forgotten"
+                for each in (job, job.twin):
+                    if each is not None and each.worker is not None:
+                        found = self._find(each.worker, each.name, each.attempt)
+                        assert found is each, "a worker knows its jobs"
+        busy = []
+        for name, worker in self._workers.items():
+            placed = worker.jobs.values()
+            assert worker.used == sum(job.shape.slots for job in placed), "slots are counted"
+            recalled = sum(job.is_recalled for job in placed)
             assert worker.recalled == recalled, "recalls are counted"
-            assert not worker.is_taken or len(worker.jobs) == 1, "who is alone is alone"
+            busy += [(job.name.client, group) for job in placed for group in job.shape.groups]
+            for job in placed:
+                assert job.worker == name, "a job knows its worker"
+                is_live = self._get(job.name) in (job, job.first)
+                assert job.is_told or is_live, "a job has a client or is dying"
+                assert not job.is_told or not job.ticket, "who was told is not queued"
         recalls = sum(worker.recalled for worker in self._workers.values())
         assert self._recalls == recalls, "all recalls are counted"
+        assert sorted(busy) == sorted(self._groups), "of a group one job runs"

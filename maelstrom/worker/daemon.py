@@ -54,7 +54,16 @@ class Worker:
     goodbye ends a worker, or the end of a pair of sockets, which cannot be had again.
     """
 
-    def __init__(self, *, store: DiskStore, pool: Pool, slots: int, name: str) -> None:
+    def __init__(
+        self,
+        *,
+        store: DiskStore,
+        pool: Pool,
+        slots: int,
+        name: str,
+        resources: tuple[tuple[str, int], ...] = (),
+    ) -> None:
+        self._resources = resources
         self._store = store
         self._pool = pool
         self._slots = slots
@@ -190,7 +199,9 @@ class Worker:
             return
         unsure = self._outbox.restart()
         holding = [(report.job, report.attempt) for report in unsure] + self._dispatcher.jobs
-        self._connection.send(messages.Join(self._name, self._slots, (), tuple(holding)))
+        self._connection.send(
+            messages.Join(self._name, self._slots, self._resources, tuple(holding))
+        )
         for report in unsure:
             self._send_report(report)
         if self._is_stopping:

@@ -20,6 +20,7 @@ from maelstrom.broker.events import (
     RestoreEnded,
     Tell,
     TellCancelled,
+    TimePassed,
     WorkerAbsent,
     WorkerBack,
     WorkerDraining,
@@ -27,12 +28,14 @@ from maelstrom.broker.events import (
     WorkerLost,
 )
 from maelstrom.broker.scheduler import FAULTS_MAX, LOSSES_MAX, Scheduler
+from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 from tests.support.script import Core, Script, play, play_interrupted
 
 ANN, BOB = ClientId(1), ClientId(2)
 W1, W2, W3 = WorkerId(11), WorkerId(12), WorkerId(13)
 A1, A2, A3, A4, A5 = (JobId(ANN, n) for n in range(1, 6))
+L1, L2 = (Digest.of(b"L1"), Digest.of(b"L2"))
 B1, B2 = (JobId(BOB, n) for n in range(1, 3))
 
 # A worker of one slot takes three jobs: one to run and two ahead.
@@ -147,7 +150,7 @@ SCRIPTS: dict[str, Script] = {
         (JobReturned(W1, A3, 1), [TellCancelled(A3)]),
         (JobCancelled(A2, even_running=False), [Recall(W1, A2, 1)]),
         (JobEnded(W1, A2, 1), [Tell(A2)]),
-        (JobCancelled(A1), [Kill(W1, A1, 1), TellCancelled(A1)]),
+        (JobCancelled(A1), [TellCancelled(A1), Kill(W1, A1, 1)]),
         (JobCancelled(A1), []),
         (JobEnded(W1, A1, 1), []),
     ],
@@ -231,7 +234,7 @@ SCRIPTS: dict[str, Script] = {
         (JobQueued(A1), [Assign(W1, A1, 1)]),
         (JobQueued(A2), [Assign(W1, A2, 1)]),
         (WorkerAbsent(W1), []),
-        (JobCancelled(A1), [Kill(W1, A1, 1), TellCancelled(A1)]),
+        (JobCancelled(A1), [TellCancelled(A1), Kill(W1, A1, 1)]),
         (JobCancelled(A2, even_running=False), [Recall(W1, A2, 1)]),
         (WorkerBack(W1, ((A1, 1), (A2, 1))), [Kill(W1, A1, 1), Recall(W1, A2, 1)]),
     ],
@@ -255,6 +258,104 @@ SCRIPTS: dict[str, Script] = {
         (WorkerJoined(W1, 1, (), ((A1, 3),)), [Assign(W1, A3, 1)]),
         (RestoreEnded(), [Assign(W1, A2, 3)]),
         (JobEnded(W1, A1, 3), [Tell(A1)]),
+    ],
+    "a job that takes too long gets a twin; the faster is believed, the other killed": [
+        (ClientJoined(ANN), []),
+        (WorkerJoined(W1, 1), []),
+        (JobQueued(A1, estimate_s=4.0), [Assign(W1, A1, 1)]),
+        (TimePassed(7.0), []),
+        (WorkerJoined(W2, 1), []),
+        (TimePassed(9.0), [Assign(W2, A1, 2)]),
+        (TimePassed(20.0), []),
+        (JobEnded(W2, A1, 2), [Tell(A1), Kill(W1, A1, 1)]),
+        (JobEnded(W1, A1, 1), []),
+    ],
+    "the first may end before its twin": [
+        *(
+            slow := [
+                (ClientJoined(ANN), []),
+                (WorkerJoined(W1, 1), []),
+                (JobQueued(A1, estimate_s=4.0), [Assign(W1, A1, 1)]),
+                (WorkerJoined(W2, 1), []),
+                (TimePassed(9.0), [Assign(W2, A1, 2)]),
+            ]
+        ),
+        (JobEnded(W1, A1, 1), [Tell(A1), Kill(W2, A1, 2)]),
+        (WorkerLost(W2), []),
+    ],
+    "a twin that fails, is lost or never got there changes nothing": [
+        *slow,
+        (JobEnded(W2, A1, 2, is_fault=True), []),
+        (TimePassed(9.5), [Assign(W2, A1, 3)]),
+        (WorkerAbsent(W2), []),
+        (WorkerBack(W2), []),
+        (TimePassed(9.8), [Assign(W2, A1, 4)]),
+        (WorkerLost(W2), []),
+        (JobEnded(W1, A1, 1), [Tell(A1)]),
+    ],
+    "a twin takes the place of the first when that is lost": [
+        *slow,
+        (WorkerLost(W1), [Assign(W2, A1, 3)]),
+        (JobEnded(W2, A1, 2), [Tell(A1), Kill(W2, A1, 3)]),
+        (JobEnded(W2, A1, 3), []),
+    ],
+    "both twins are taken back, and leave with their client": [
+        *slow,
+        (JobCancelled(A1), [TellCancelled(A1), Kill(W1, A1, 1), Kill(W2, A1, 2)]),
+        (JobEnded(W1, A1, 1), []),
+        (JobEnded(W2, A1, 2), []),
+        (JobQueued(A2, estimate_s=4.0), [Assign(W1, A2, 1)]),
+        (TimePassed(19.0), [Assign(W2, A2, 2)]),
+        (ClientLeft(ANN), [Kill(W1, A2, 1), Kill(W2, A2, 2)]),
+        (WorkerLost(W1), []),
+        (JobEnded(W2, A2, 2), []),
+    ],
+    "of an exclusive group one job runs at a time, in each client": [
+        (ClientJoined(ANN), []),
+        (ClientJoined(BOB), []),
+        (WorkerJoined(W1, 4), []),
+        (JobQueued(A1, resources=(("exclusive:db", 1),)), [Assign(W1, A1, 1)]),
+        (JobQueued(A2, resources=(("exclusive:db", 1),)), []),
+        (JobQueued(A3, resources=(("exclusive:net", 1),)), [Assign(W1, A3, 1)]),
+        (JobQueued(B1, resources=(("exclusive:db", 1),)), [Assign(W1, B1, 1)]),
+        (JobEnded(W1, A1, 1), [Tell(A1), Assign(W1, A2, 1)]),
+        (WorkerLost(W1), []),
+        (WorkerJoined(W2, 4), [Assign(W2, A2, 2), Assign(W2, B1, 2), Assign(W2, A3, 2)]),
+    ],
+    "nobody is held for a job that waits for tokens, or is not wanted any more": [
+        (ClientJoined(ANN), []),
+        (WorkerJoined(W1, 2, (("gpu", 1),)), []),
+        (JobQueued(A1, resources=(("gpu", 1),)), [Assign(W1, A1, 1)]),
+        (JobQueued(A2, resources=(("gpu", 1),)), []),
+        (JobQueued(A3), [Assign(W1, A3, 1)]),
+        (JobQueued(A4, resources=(("slots", 2),)), []),
+        # The worker is held for that one now, until it is taken back.
+        (JobQueued(A5), []),
+        (JobCancelled(A4), [TellCancelled(A4)]),
+        (JobEnded(W1, A3, 1), [Tell(A3), Assign(W1, A5, 1)]),
+    ],
+    "a worker with a free slot that has the layers is better than one less loaded": [
+        (ClientJoined(ANN), []),
+        (WorkerJoined(W1, 4), []),
+        (WorkerJoined(W2, 2), []),
+        (JobQueued(A1, layers=(L1,)), [Assign(W1, A1, 1)]),
+        (JobQueued(A2, layers=(L2,)), [Assign(W2, A2, 1)]),
+        (JobQueued(A3, layers=(L2,)), [Assign(W2, A3, 1)]),
+        # It would have to wait there.
+        (JobQueued(A4, layers=(L2,)), [Assign(W1, A4, 1)]),
+        (JobQueued(A5, layers=(L1,)), [Assign(W1, A5, 1)]),
+    ],
+    "a worker that only fails gets one job at a time, after all others": [
+        (ClientJoined(ANN), []),
+        (WorkerJoined(W1, 4), []),
+        (JobQueued(A1), [Assign(W1, A1, 1)]),
+        *[(JobEnded(W1, A1, n, is_fault=True), [Assign(W1, A1, n + 1)]) for n in (1, 2, 3)],
+        (JobQueued(A2), []),
+        (WorkerJoined(W2, 1), [Assign(W2, A2, 1)]),
+        (JobQueued(A3), [Assign(W2, A3, 1)]),
+        (JobQueued(A4), [Assign(W2, A4, 1)]),
+        (JobQueued(A5), []),
+        (JobEnded(W1, A1, 4), [Tell(A1), Assign(W1, A5, 1), Recall(W2, A4, 1)]),
     ],
     "a drained worker gives back what it has not begun": [
         (ClientJoined(ANN), []),
@@ -293,6 +394,13 @@ INTERRUPTIONS = {
         WorkerBack(W9),
         WorkerAbsent(W9),
         WorkerLost(W9),
+    ],
+    "time passes": [TimePassed(1e3), TimePassed(1e6)],
+    "what needs a whole worker comes and goes": [
+        ClientJoined(CAROL),
+        JobQueued(C1, resources=(("slots", 2),)),
+        JobQueued(C2, resources=(("exclusive:x", 1), ("slots", 1))),
+        ClientLeft(CAROL),
     ],
     "a client comes back after a restart of ours": [
         ClientJoined(CAROL),

@@ -1,0 +1,224 @@
+"""Know the workers and what room they have: which one is the best for a job, which has too many.
+
+Rules of this file:
+1. The best is the least loaded with room, but among those with a free slot one that ran in the same
+   layers before; ties go to the lower id, so that equal histories give equal decisions.
+2. A worker gets a few jobs more than it has slots, so that none waits for us between two jobs.
+3. A large job that fits nowhere yet has one worker held for it, which gets no more until it fits.
+   None is held for one that waits for tokens.
+4. A worker that is absent or drained is given nothing.
+5. There is one heap of workers for each shape of job. An entry that does not tell a worker's load
+   any more is skipped, and heaps that are mostly such entries are made anew, so that nothing
+   grows with time and nothing is searched worker by worker.
+"""
+
+import heapq
+from collections.abc import Iterable
+
+from maelstrom.broker.books import PLAIN, Shape, Worker
+from maelstrom.broker.queue import STALE_MIN
+from maelstrom.model.digest import Digest
+from maelstrom.model.ids import WorkerId
+
+SHAPES_MAX = 64
+WARM_TRIES_MAX = 8
+
+
+class Fleet:
+    """All workers."""
+
+    def __init__(self) -> None:
+        self.workers: dict[WorkerId, Worker] = {}
+        self.idle: dict[WorkerId, None] = {}
+        """Those with free slots."""
+        self._roomy: dict[Shape, list[tuple[float, WorkerId]]] = {}
+        # Those with jobs to be recalled, most first.
+        self._crowded: list[tuple[int, WorkerId]] = []
+        self._held: dict[Shape, WorkerId] = {}
+        # Shapes for which nobody can be held, as long as nobody comes or gets free.
+        self._hopeless: dict[Shape, None] = {}
+        self._possible: dict[Shape, bool] = {}
+
+    def add(self, name: WorkerId, worker: Worker) -> None:
+        """A worker is here."""
+        self.workers[name] = worker
+        self._possible.clear()
+
+    def remove(self, name: WorkerId) -> Worker:
+        """A worker is gone."""
+        self.let_go(name)
+        self._possible.clear()
+        return self.workers.pop(name)
+
+    def let_go(self, name: WorkerId) -> None:
+        """Count on a worker no more, for now."""
+        self.idle.pop(name, None)
+        self._unhold(self.workers[name])
+
+    def _unhold(self, worker: Worker) -> None:
+        if worker.held_for is not None:
+            del self._held[worker.held_for]
+            worker.held_for = None
+            self._hopeless.clear()
+
+    def touch(self, name: WorkerId) -> None:
+        """Note that a worker's load changed."""
+        worker = self.workers[name]
+        if not worker.is_open:
+            return
+        self._hopeless.clear()
+        load = worker.load
+        for shape, heap in self._roomy.items():
+            if worker.fits(shape):
+                heapq.heappush(heap, (load, name))
+                if len(heap) > 4 * len(self.workers) + STALE_MIN:
+                    self._fill(shape)
+        surplus = worker.surplus
+        if surplus > 0:
+            heapq.heappush(self._crowded, (-surplus, name))
+            if len(self._crowded) > 4 * len(self.workers) + STALE_MIN:
+                self._crowded = [
+                    (-each.surplus, who) for who, each in self.workers.items() if each.surplus > 0
+                ]
+                heapq.heapify(self._crowded)
+        if worker.used < worker.slots and worker.fits(PLAIN):
+            self.idle[name] = None
+        else:
+            self.idle.pop(name, None)
+
+    def _fill(self, shape: Shape) -> list[tuple[float, WorkerId]]:
+        heap = [
+            (worker.load, name)
+            for name, worker in self.workers.items()
+            if worker.is_open and worker.fits(shape)
+        ]
+        heapq.heapify(heap)
+        self._roomy[shape] = heap
+        return heap
+
+    def is_possible(self, shape: Shape) -> bool:
+        """Whether any worker could ever run a job of this shape."""
+        known = self._possible.get(shape)
+        if known is None:
+            if len(self._possible) >= SHAPES_MAX:
+                self._possible.clear()
+            known = any(worker.could_fit(shape) for worker in self.workers.values())
+            self._possible[shape] = known
+        return known
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody has room for a job of one slot."""
+        return not self._roomy.get(PLAIN, True)
+
+    # Whom to give a job
+
+    def find(self, shape: Shape, layers: tuple[Digest, ...]) -> WorkerId | None:
+        """Return the best worker for a job, or have one held for it."""
+        heap = self._roomy.get(shape)
+        if heap is None:
+            if len(self._roomy) >= SHAPES_MAX:
+                del self._roomy[next(iter(self._roomy))]
+            heap = self._fill(shape)
+        best = self._first(heap, shape)
+        if best is None:
+            self._hold(shape)
+        elif layers and len(heap) > 1 and layers not in self.workers[best].warm:
+            return self._find_warm(heap, shape, layers)
+        return best
+
+    def _first(self, heap: list[tuple[float, WorkerId]], shape: Shape) -> WorkerId | None:
+        while heap:
+            load, name = heap[0]
+            worker = self.workers.get(name)
+            if (
+                worker is not None
+                and worker.load == load
+                and worker.is_open
+                and worker.held_for in (None, shape)
+                and worker.fits(shape)
+            ):
+                return name
+            heapq.heappop(heap)  # Whoever gets room again is entered again.
+        return None
+
+    def _find_warm(
+        self, heap: list[tuple[float, WorkerId]], shape: Shape, layers: tuple[Digest, ...]
+    ) -> WorkerId:
+        passed: list[tuple[float, WorkerId]] = []
+        found = None
+        while len(passed) < WARM_TRIES_MAX and (name := self._first(heap, shape)) is not None:
+            worker = self.workers[name]
+            if passed and worker.used + shape.slots > worker.slots:
+                break  # It would have to wait there.
+            passed.append(heapq.heappop(heap))
+            if layers in worker.warm:
+                found = name
+                break
+        for entry in passed:
+            heapq.heappush(heap, entry)
+        return passed[0][1] if found is None else found
+
+    def _hold(self, shape: Shape) -> None:
+        if shape == PLAIN or shape in self._held or shape in self._hopeless:
+            return
+        candidates = [
+            (worker.load, name)
+            for name, worker in self.workers.items()
+            if worker.is_open and worker.held_for is None and worker.could_hold(shape)
+        ]
+        if candidates:
+            _, name = min(candidates)
+            self._held[shape] = name
+            self.workers[name].held_for = shape
+        else:
+            self._hopeless[shape] = None
+
+    def took(self, name: WorkerId) -> bool:
+        """Note that a worker got a job; return whether it was held, and is so no more."""
+        worker = self.workers[name]
+        was_held = worker.held_for is not None
+        self._unhold(worker)
+        self.touch(name)
+        return was_held
+
+    def release_unless(self, wanted: Iterable[Shape]) -> None:
+        """Hold nobody for shapes that are not queued any more."""
+        if self._held:
+            kept = dict.fromkeys(wanted)
+            for shape in [shape for shape in self._held if shape not in kept]:
+                name = self._held[shape]
+                self._unhold(self.workers[name])
+                self.touch(name)
+
+    # Whom to take a job from
+
+    def most_crowded(self) -> WorkerId | None:
+        """Return who has the most jobs that it cannot begin yet."""
+        while self._crowded:
+            surplus, name = self._crowded[0]
+            worker = self.workers.get(name)
+            if worker is not None and worker.is_open and worker.surplus == -surplus:
+                return name
+            heapq.heappop(self._crowded)
+        return None
+
+    def relieved(self, name: WorkerId) -> None:
+        """Note that one more job was recalled from a worker."""
+        surplus = self.workers[name].surplus
+        if surplus > 0:
+            heapq.heappush(self._crowded, (-surplus, name))
+
+    def check(self) -> None:
+        """Assert what must be true between two events."""
+        for name in self.idle:
+            assert self.workers[name].is_open, "who is away or drained is not idle"
+        for shape, name in self._held.items():
+            assert self.workers[name].held_for == shape, "who is held knows for whom"
+        for name, worker in self.workers.items():
+            assert worker.used <= worker.slots + worker.prefetch, "no worker has too many jobs"
+            assert all(free >= 0 for free in worker.free.values()), "no token is given twice"
+            assert not worker.is_taken or len(worker.jobs) == 1, "who is alone is alone"
+            for shape, heap in self._roomy.items():
+                if worker.is_open and worker.held_for is None and worker.fits(shape):
+                    assert (worker.load, name) in heap, "who has room can be found"
