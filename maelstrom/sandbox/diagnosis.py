@@ -24,6 +24,7 @@ ELF_MACHINES = {
     258: "LoongArch",
 }
 _PROGRAM_INTERPRETER = 3
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
 _HEADERS_MAX = 128
 
 Words = tuple[str, str]
@@ -48,7 +49,9 @@ def find_program(program: bytes, search_path: bytes) -> bytes:
         path = (directory or b".") + b"/" + program
         try:
             mode = os.stat(path).st_mode
-        except OSError:
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
             continue
         if stat.S_ISREG(mode) and mode & 0o111:
             return path

@@ -59,10 +59,16 @@ class Pipes(NamedTuple):
     @classmethod
     def open(cls) -> "Pipes":
         """Make them; only our own ends do not block."""
-        stdout, stdout_end = os.pipe2(os.O_CLOEXEC)
-        stderr, stderr_end = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(stdout, False)
-        os.set_blocking(stderr, False)
+        opened: list[int] = []
+        try:
+            for _ in range(2):
+                opened.extend(os.pipe2(os.O_CLOEXEC))
+                os.set_blocking(opened[-2], False)
+        except OSError:
+            for descriptor in opened:
+                os.close(descriptor)
+            raise
+        stdout, stdout_end, stderr, stderr_end = opened
         return cls(stdout, stderr, stdout_end, stderr_end)
 
     def close(self) -> None:
@@ -130,11 +136,17 @@ def spawn(step: Spawn, files: StageFiles, null: int, pipes: Pipes) -> Process:
     path = find_program(step.program, step.search_path)
     # Opened anew: its flags and locks are those of this one job.
     stdin = _open_stdin(step.stdin) if step.stdin else os.open(f"/proc/self/fd/{null}", os.O_RDWR)
+    try:
+        return _start(step, files, path, (stdin, pipes.stdout_end, pipes.stderr_end))
+    finally:
+        os.close(stdin)
+
+
+def _start(step: Spawn, files: StageFiles, path: bytes, streams: tuple[int, ...]) -> Process:
     if files.last_pid >= 0:
         # So every job finds itself with the same PID.
         os.pwrite(files.last_pid, b"1", 0)
     os.pwrite(files.oom_score, _OOM_SCORE_JOB, 0)
-    streams = (stdin, pipes.stdout_end, pipes.stderr_end)
     few = step.open_files_max if step.open_files_max < SLOT_FILES_MIN else 0
     started_s = time.monotonic()
     try:
@@ -142,12 +154,15 @@ def spawn(step: Spawn, files: StageFiles, null: int, pipes: Pipes) -> Process:
             _spawn_with_few_files(step, path, streams, few) if few else _spawn(step, path, streams)
         )
     except OSError as error:
+        os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
         number = error.errno or 0
         raise StartError(explain_start(path, number), number) from error
-    finally:
+    try:
         os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
-        os.close(stdin)
-    return Process(pid, os.pidfd_open(pid), started_s)
+        return Process(pid, os.pidfd_open(pid), started_s)
+    except OSError as error:
+        # It runs, and nobody would end it.
+        raise Surprise(f"cannot watch `{os.fsdecode(path)}`: {error.strerror}") from error
 
 
 def _spawn(step: Spawn, path: bytes, streams: tuple[int, ...]) -> int:
@@ -182,17 +197,24 @@ def _spawn_with_few_files(step: Spawn, path: bytes, streams: tuple[int, ...], fe
         for number, descriptor in enumerate(own):
             os.dup2(descriptor, number)
             os.close(descriptor)
-    # For good: it could have raised a soft limit.
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, few))
+    try:
+        # For good: it could have raised a soft limit.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, few))
+    except OSError as error:
+        raise Surprise(f"cannot limit `{os.fsdecode(path)}`: {error.strerror}") from error
     return pid
 
 
 def _open_stdin(content: bytes) -> int:
     descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
     view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

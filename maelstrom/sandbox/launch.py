@@ -82,6 +82,9 @@ class SlotConnection(asyncio.Protocol):
             if message == RETIRED:
                 self.is_open = False
         self._deliver()
+        if not self.is_open:
+            # It waits for this.
+            self.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Tell who waits that nothing will come."""

@@ -61,12 +61,12 @@ class Overlays:
         if identity in self._stacks:
             self._stacks[identity] = self._stacks.pop(identity)
             return
-        if len(self._stacks) < STACKS_MAX:
-            number = len(self._stacks)
-        else:
+        if len(self._stacks) == STACKS_MAX:
             # The first is the one not used for longest.
-            number = self._stacks.pop(next(iter(self._stacks)))
-            mount.unmount(f"/stacks/{number}")
+            oldest = next(iter(self._stacks))
+            mount.unmount(f"/stacks/{self._stacks[oldest]}")
+            del self._stacks[oldest]
+        number = min(set(range(STACKS_MAX)) - set(self._stacks.values()))
         self._mount(_paths(layers), "", f"/stacks/{number}")
         self._stacks[identity] = number
 
@@ -77,23 +77,30 @@ class Overlays:
         if self._is_on_disk:
             place = f"/uppers/{os.readlink('/proc/self/ns/user')[6:-1]}-{next(self._numbers)}"
             os.mkdir(place, 0o700)
+        opened: list[int] = []
+        try:
+            self._mount_over(place, layers)
+            for path in (f"{place}/u", "/up/tmp", "/up/shm"):
+                opened += [os.open(path, os.O_RDONLY | os.O_DIRECTORY)]
+        except OSError:
+            for descriptor in opened:
+                os.close(descriptor)
+            if self._is_on_disk:
+                remove_tree(place)
+            raise
+        root, tmp, shm = opened
+        return Upper(root, tmp, shm, place if self._is_on_disk else "")
+
+    def _mount_over(self, place: str, layers: tuple[str, ...]) -> None:
         for path in (f"{place}/u", f"{place}/w", "/up/tmp", "/up/shm"):
             os.mkdir(path, 0o755)
         for path in ("/up/tmp", "/up/shm"):
             os.chmod(path, 0o1777)
         number = self._stacks.get(self.identify(layers)) if self._stacks else None
-        try:
-            if number is None:
-                self._mount(_paths(layers), place, "/new")
-            else:
-                self._mount_nested(number, layers, place)
-        except OSError:
-            if self._is_on_disk:
-                remove_tree(place)
-            raise
-        flags = os.O_RDONLY | os.O_DIRECTORY
-        root, tmp, shm = (os.open(path, flags) for path in (f"{place}/u", "/up/tmp", "/up/shm"))
-        return Upper(root, tmp, shm, place if self._is_on_disk else "")
+        if number is None:
+            self._mount(_paths(layers), place, "/new")
+        else:
+            self._mount_nested(number, layers, place)
 
     def _mount_nested(self, number: int, layers: tuple[str, ...], upper: str) -> None:
         try:

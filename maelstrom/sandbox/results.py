@@ -14,7 +14,7 @@ from maelstrom.model.outcome import (
     TimedOut,
 )
 from maelstrom.sandbox.channel import Message
-from maelstrom.sandbox.faults import explain
+from maelstrom.sandbox.faults import explain, explain_refusal
 from maelstrom.sandbox.plan import Plan
 
 
@@ -25,8 +25,10 @@ def outcome_of(plan: Plan, reply: Message) -> Outcome:
             return _ended(why, status, _effects(*rest))  # type: ignore[arg-type]  # As the slot sends them.
         case ("failed", int(number), int(error), str(words), str(hint)):
             return explain(plan.steps[number], error, words, hint)
+        case ("refused", int(error), str(words), str(hint)):
+            return explain_refusal(error, words, hint)
         case ("fault", str(words)):
-            return InfrastructureFault(f"a slot gave up: {words}")
+            return InfrastructureFault(f"a slot gave up: {words}", "the job may be run again")
         case _:
             return InfrastructureFault(f"a slot gave an answer that makes no sense: {reply[:1]!r}")
 

@@ -1,9 +1,10 @@
 """Carry out the steps that make a root, and find out whether a job has left it as it was."""
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from maelstrom.linux import mount, namespace
 from maelstrom.sandbox import steps
@@ -113,7 +114,8 @@ class RootBuilder:
         assert isinstance(step, steps.MountBind)
         tree = mount.clone_tree("/host" + step.host_path)
         if step.is_read_only:
-            mount.set_attributes(tree, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
+            with _closed_on_error(tree):
+                mount.set_attributes(tree, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
         _attach(root, tree, step.mount_point)
 
     def _mount_new(self, root: Root, step: steps.Step) -> None:
@@ -130,7 +132,8 @@ class RootBuilder:
     def _mount_tmp(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountTmp)
         tree = new_tmpfs(step.size_bytes, 0o1777)
-        root.scratch.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=tree))
+        with _closed_on_error(tree):
+            root.scratch.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=tree))
         _attach(root, tree, step.mount_point)
 
     def _make_directory(self, root: Root, step: steps.Step) -> None:
@@ -147,14 +150,20 @@ class RootBuilder:
         root.directory = -1
 
 
+@contextlib.contextmanager
+def _closed_on_error(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
 def _attach(root: Root, tree: int, path: str) -> None:
     """Mount a tree on a path in the new root."""
-    try:
+    with _closed_on_error(tree):
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = _find(root, path, is_directory=is_directory)
-    except OSError:
-        os.close(tree)
-        raise
     try:
         mount.attach(tree, target)
     finally:
@@ -173,7 +182,8 @@ def _find(root: Root, path: str, *, is_directory: bool) -> int:
         return _make(root.directory, path, is_directory=is_directory)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
-    is_found_directory = stat.S_ISDIR(os.fstat(target).st_mode)
+    with _closed_on_error(target):
+        is_found_directory = stat.S_ISDIR(os.fstat(target).st_mode)
     if is_found_directory == is_directory:
         return target
     os.close(target)

@@ -126,15 +126,18 @@ class Slot:
                 for step in steps.unpack(made_of):
                     self._roots.do(root, step)
                     number += 1
+                # This belongs to the last of them.
+                number -= 1
                 self._roots.seal(root)
+                number += 1
             for step in steps.unpack(start):
                 started = self._launch(step)
                 number += 1
             assert started is not None
         except StartError as error:
-            return "failed", number, error.number, *error.words
+            return "refused", error.number, *error.words
         except NotFound as error:
-            return "failed", number, 0, *error.words
+            return "refused", 0, *error.words
         except OSError as error:
             return "failed", number, error.errno or 0, _describe(error), ""
         finally:
@@ -210,6 +213,9 @@ def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Di
     except StageError as error:
         channel.send(("unavailable", error.doing, error.error.errno))
         return
+    except OSError as error:
+        channel.send(("unavailable", "look at a new slot", error.errno))
+        return
     channel.send(("ready",))
     for _ in range(JOBS_MAX):
         message = channel.receive()
@@ -218,15 +224,7 @@ def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Di
             message = channel.receive()
         if message is None:
             return
-        try:
-            slot.run(message)
-        except (WorkerGone, ConnectionError):
-            return
-        except Surprise as error:
-            channel.send(("fault", str(error)))
-            return
-        except Exception:
-            channel.send(("fault", traceback.format_exc(limit=8)))
+        if not _run(slot, channel, message):
             return
         try:
             if not slot.clean():
@@ -235,3 +233,24 @@ def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Di
             break
     # Should a job be on its way already, its sender learns that it was never begun.
     channel.send(RETIRED)
+    # Whoever writes to a connection that is closed may never read what was said last.
+    while channel.receive() is not None:
+        continue
+
+
+def _run(slot: Slot, channel: Channel, message: tuple[object, ...]) -> bool:
+    """Run one job; tell whether the slot is worth cleaning up."""
+    try:
+        slot.run(message)
+    except (WorkerGone, ConnectionError):
+        return False
+    except Surprise as error:
+        channel.send(("fault", str(error)))
+        return False
+    except OSError as error:
+        channel.send(("fault", f"cannot look after a job: {_describe(error)}"))
+        return False
+    except Exception:
+        channel.send(("fault", traceback.format_exc(limit=8)))
+        return False
+    return True

@@ -6,10 +6,12 @@ it has, the cheaper is each job's copy of them. A failure is told as a sentence 
 """
 
 import contextlib
+import errno
 import os
 import resource
 import signal
 import socket
+import stat
 from collections.abc import Callable
 
 from maelstrom.linux import mount, namespace, process, seccomp
@@ -82,23 +84,13 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     """Build the home tree and give up the host's; the working directory is that of the layers."""
     layers = _do("copy the mount of the layers", mount.clone_tree, ".")
     _do("make the layers read-only", _make_read_only, layers)
-    devices = {
-        name: _do(f"copy /dev/{name}", mount.clone_tree, f"/dev/{name}")
-        for name in DEVICES
-        if os.path.exists(f"/dev/{name}")
-    }
+    devices = _copy_devices()
     tree = _do("copy the host's mounts", mount.clone_tree, "/") if kind.sees_host_files else -1
     uppers = _do("copy the writes' mount", mount.clone_tree, host.uppers) if host.uppers else -1
     proc = _do("mount proc", new_proc)
     home = _do("mount a tmpfs", new_tmpfs, 1 << 20, 0o755)
-    directory = os.dup(home)
-    _do("attach a mount", mount.attach, home, ".")
-    os.fchdir(directory)
-    os.close(directory)
-    for name in ("layers", "dev", "proc", "new", "up", "empty", "stacks", "host", "uppers"):
-        os.mkdir(name)
-    for number in range(STACKS_MAX):
-        os.mkdir(f"stacks/{number}")
+    _do("attach a mount", _enter_new, home)
+    _do("make mount points", _make_mount_points)
     _do("attach the layers", mount.attach, layers, "layers")
     _do("attach proc", mount.attach, proc, "proc")
     if tree >= 0:
@@ -108,7 +100,7 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     _do("make the tree of devices", _make_devices, devices)
     _do("change the root", mount.pivot_root)
     files = StageFiles()
-    files.oom_score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    files.oom_score = _do("open the badness", os.open, "/proc/self/oom_score_adj", os.O_WRONLY)
     # In a kernel without checkpoint and restore jobs have other PIDs than 2.
     with contextlib.suppress(OSError):
         files.last_pid = os.open("/proc/sys/kernel/ns_last_pid", os.O_WRONLY)
@@ -155,6 +147,40 @@ def new_proc() -> int:
         os.close(file_system)
 
 
+def _copy_devices() -> dict[str, int]:
+    """Return copies of the host's devices, of those it has."""
+    found = {}
+    for name in DEVICES:
+        with contextlib.suppress(_Missing):
+            found[name] = _do(f"copy /dev/{name}", _copy, f"/dev/{name}")
+    return found
+
+
+class _Missing(Exception):
+    """There is no such file."""
+
+
+def _copy(path: str) -> int:
+    try:
+        return mount.clone_tree(path)
+    except FileNotFoundError:
+        raise _Missing from None
+
+
+def _enter_new(home: int) -> None:
+    directory = os.dup(home)
+    mount.attach(home, ".")
+    os.fchdir(directory)
+    os.close(directory)
+
+
+def _make_mount_points() -> None:
+    for name in ("layers", "dev", "proc", "new", "up", "empty", "stacks", "host", "uppers"):
+        os.mkdir(name)
+    for number in range(STACKS_MAX):
+        os.mkdir(f"stacks/{number}")
+
+
 def _make_read_only(tree: int) -> None:
     mount.set_attributes(tree, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
 
@@ -174,16 +200,16 @@ def _make_devices(devices: dict[str, int]) -> None:
 
 def _mask_proc() -> None:
     for name in PROC_READ_ONLY:
-        if os.path.exists(f"/proc/{name}"):
-            tree = mount.clone_tree(f"/proc/{name}")
+        with contextlib.suppress(_Missing):
+            tree = _copy(f"/proc/{name}")
             _make_read_only(tree)
             mount.attach(tree, f"/proc/{name}")
     for name in PROC_HIDDEN:
-        path = f"/proc/{name}"
-        if os.path.exists(path):
-            tree = mount.clone_tree("/empty" if os.path.isdir(path) else "/dev/null")
+        with contextlib.suppress(FileNotFoundError):
+            is_directory = stat.S_ISDIR(os.stat(f"/proc/{name}").st_mode)
+            tree = mount.clone_tree("/empty" if is_directory else "/dev/null")
             _make_read_only(tree)
-            mount.attach(tree, path)
+            mount.attach(tree, f"/proc/{name}")
 
 
 def _limit_namespaces() -> None:
@@ -193,25 +219,26 @@ def _limit_namespaces() -> None:
         # In a control group namespace of its own a job could mount the tree of them.
         limits["cgroup"] = 0
     for name, most in limits.items():
-        path = f"/proc/sys/user/max_{name}_namespaces"
-        if os.path.exists(path):
-            descriptor = os.open(path, os.O_WRONLY)
-            try:
-                os.write(descriptor, b"%d" % most)
-            finally:
-                os.close(descriptor)
+        try:
+            descriptor = os.open(f"/proc/sys/user/max_{name}_namespaces", os.O_WRONLY)
+        except FileNotFoundError:
+            continue  # A kernel without such namespaces.
+        try:
+            os.write(descriptor, b"%d" % most)
+        finally:
+            os.close(descriptor)
 
 
 def _has_control_group() -> bool:
-    """Whether our user may write to the control group we are in."""
+    """Whether our user may write to the control group we are in, or we cannot tell."""
     try:
         file_system = mount.open_file_system(b"cgroup2")
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in (errno.ENODEV, errno.EPERM)
     try:
         tree = mount.create(file_system)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in (errno.EPERM, errno.EBUSY)
     finally:
         os.close(file_system)
     try:

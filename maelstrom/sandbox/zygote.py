@@ -136,6 +136,8 @@ def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> Non
         _fork_slot(kind, host, channel, *pair)
     except StageError as error:
         channel.send(("unavailable", error.doing, error.error.errno))
+    except OSError as error:
+        channel.send(("unavailable", "start a slot", error.errno))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -159,6 +161,8 @@ def _fork_slot(
             serve(kind, host, channel, Disposal(theirs))
         except ConnectionError:
             pass  # The worker is gone.
+        except OSError as error:
+            channel.send(("unavailable", "start a slot", error.errno))
         except BaseException:
             traceback.print_exc()
         finally:

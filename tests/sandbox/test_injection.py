@@ -1,0 +1,158 @@
+"""Every system call of a slot fails in turn: it is told in words, and nothing is left behind."""
+
+import errno
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, Outcome
+from maelstrom.model.spec import Bind, DevPts, JobSpec, Network, Tmp
+from maelstrom.sandbox import launch
+from maelstrom.sandbox.plan import plan
+from tests.sandbox.conftest import DEFAULTS, Sandbox, descendants
+from tests.sandbox.injection import CLEAN, JOB, STAGE, Control, Order, Sight
+
+ROOT = str(Path(__file__).parents[2])
+LAYERS = ("shell", "small0")
+SPEC = JobSpec(
+    program="sh",
+    arguments=("-c", "echo x > /written; cat"),
+    stdin=b"some input",
+    working_directory="/work",
+    mounts=(Tmp("/mnt"), Bind("/bound", "/etc/hostname"), DevPts()),
+    network=Network.LOOPBACK,
+    timeout_s=20.0,
+)
+# What the message begins with: a step's own words, or those of what is no step.
+STEPS = tuple(f"cannot {step.text}: " for step in plan(SPEC, LAYERS, DEFAULTS).steps)
+OTHERS = ("cannot run `", "a slot gave up: cannot ")
+
+
+class Injected:
+    """A pool whose slots do as they are told."""
+
+    def __init__(self, sandbox: Sandbox, control: Control) -> None:
+        self._sandbox = sandbox
+        self._control = control
+        self._tickets = itertools.count(1)
+
+    def run(self, phase: int = 0, number: int = 0, at: int = 0, group: int = 1000) -> Outcome:
+        """Run a job while one call of a phase is to fail."""
+        self._control.order = Order(next(self._tickets), phase, number, at)
+        spec = {name: getattr(SPEC, name) for name in SPEC.__struct_fields__}
+        command = (spec.pop("program"), *spec.pop("arguments"))
+        del spec["layers"]
+        return self._sandbox.run(*command, layers=LAYERS, **spec | {"group": group})
+
+    @property
+    def sight(self) -> Sight:
+        """What the slot saw."""
+        return self._control.sight
+
+    def is_well(self, before: Sight) -> bool:
+        """Whether a job runs, and its slot holds no more than it did."""
+        outcome = self.run()
+        # What is seen is after that job or after the one before it.
+        is_clean = self.sight.files <= before.files and self.sight.mounts == before.mounts
+        return isinstance(outcome, Exited) and outcome.status == 0 and is_clean
+
+    def settle(self) -> Sight:
+        """Return what the slot holds when all is well."""
+        for _ in range(3):
+            outcome = self.run()
+            assert isinstance(outcome, Exited), outcome
+        return self.sight
+
+
+@pytest.fixture(scope="module")
+def injected(
+    sandbox: Sandbox, layers_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Injected]:
+    path = tmp_path_factory.mktemp("control") / "control"
+    control = Control.make(path)
+    program = (
+        f"import sys; sys.path.insert(0, {ROOT!r});"
+        f"from tests.sandbox.injection import main; main({str(path)!r})"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        command = (*launch.isolated_python("zygote")[:-1], program)
+        patch.setattr(launch, "isolated_python", lambda _module: command)
+        made = Sandbox(layers_root, slots=2)
+        made.start()
+    yield Injected(made, control)
+    made.close()
+
+
+def _complaint(outcome: Outcome, number: int, sight: Sight) -> str:
+    """Return what is wrong with the way a failure is told, or nothing."""
+    if isinstance(outcome, Exited):
+        return "" if outcome.status == 0 else "the job failed"
+    if not isinstance(outcome, ExecutionError | InfrastructureFault):
+        return "an odd outcome"
+    if os.strerror(number) not in outcome.message:
+        return "the kernel's words are not told"
+    if not outcome.message.startswith((*STEPS, *OTHERS)):
+        return "the step is not told"
+    # Only where the kernel refuses the program is no as good as what it means.
+    is_blamed = number == errno.EPERM and sight.name == b"posix_spawn"
+    if isinstance(outcome, ExecutionError) != is_blamed:
+        return "the wrong one is blamed"
+    return "" if is_blamed or outcome.hint else "there is no hint"
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOMEM], ids=errno.errorcode.get)
+def test_a_failure_while_a_job_is_started_or_runs_is_told(injected: Injected, number: int) -> None:
+    before = injected.settle()
+    injected.run(JOB)
+    count = injected.sight.count
+    assert count > 100
+    complaints = []
+    for at in range(1, count + 1):
+        outcome = injected.run(JOB, number, at)
+        sight = injected.sight
+        complaint = _complaint(outcome, number, sight)
+        if not complaint and not injected.is_well(before):
+            complaint = f"{injected.sight} is left of {before}"
+        if complaint:
+            complaints.append((at, sight.name, complaint, outcome))
+    assert not complaints
+
+
+def test_a_failure_to_clean_up_after_a_job_costs_the_slot_and_no_job(injected: Injected) -> None:
+    before = injected.settle()
+    for at in range(1, 100):
+        outcomes = injected.run(CLEAN, errno.EPERM, at), injected.run()
+        assert all(isinstance(outcome, Exited) for outcome in outcomes), (at, outcomes)
+        assert injected.is_well(before)
+        if not injected.sight.name:
+            break
+
+
+def test_a_failure_to_make_a_slot_is_told(injected: Injected) -> None:
+    before = injected.settle()
+    processes = len(descendants(os.getpid()))
+    groups = itertools.count(5000)
+    assert isinstance(injected.run(STAGE, group=next(groups)), Exited)
+    count = injected.sight.count
+    assert count > 100
+    complaints = []
+    for at in range(1, count + 1):
+        outcome = injected.run(STAGE, errno.EPERM, at, group=next(groups))
+        name = injected.sight.name
+        if isinstance(outcome, Exited):
+            # Something that not every host has, and no job needs.
+            is_told = True
+        else:
+            is_told = (
+                isinstance(outcome, InfrastructureFault)
+                and outcome.message.startswith("cannot make a slot: cannot ")
+                and outcome.message.endswith(f": {os.strerror(errno.EPERM)}")
+                and bool(outcome.hint)
+            )
+        if not is_told or not injected.is_well(before):
+            complaints.append((at, name, outcome))
+    assert not complaints
+    assert len(descendants(os.getpid())) <= processes + 2
