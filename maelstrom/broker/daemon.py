@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import os
 import secrets
 import socket
@@ -12,6 +13,7 @@ import msgspec
 
 from maelstrom import __version__
 from maelstrom.broker import events, gatherer
+from maelstrom.broker.access import Access
 from maelstrom.broker.gatherer import Gatherer
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
 from maelstrom.broker.scheduler import Scheduler
@@ -60,7 +62,10 @@ class Broker:
         *,
         has_one_client: bool = False,
         journal: "Journal | None" = None,
+        access: Access | None = None,
     ) -> None:
+        self.log = logging.getLogger("maelstrom.broker")
+        self.access = access or Access()
         self.store = store
         self.journal = journal
         self.on_end = on_end
@@ -86,12 +91,22 @@ class Broker:
         """Return the protocol for a new connection."""
         connection = Connection(
             hello(Role.BROKER, __version__),
-            expects=(Role.CLIENT, Role.WORKER, Role.BLOBS),
+            expects=(Role.CLIENT, Role.WORKER, Role.BLOBS, Role.JOIN),
             is_watched=is_watched,
         )
         connection.owner = Greeter(self, connection, is_local=is_local)
-        self._connections[connection] = is_local
+
+        def guard(transport: asyncio.BaseTransport) -> None:
+            # Not before: nobody tells us of the end of what never got through TLS.
+            self._connections[connection] = is_local
+            self.access.guard(connection, transport)
+
+        connection.guard = guard
         return connection
+
+    def watch_access(self) -> None:
+        """Take up new certificates while we run."""
+        self.spawn(self.access.watch(self._connections))
 
     def is_local(self, connection: Connection) -> bool:
         """Whether the other end is a program of the same user on this machine."""

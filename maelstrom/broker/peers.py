@@ -58,8 +58,17 @@ class Greeter(Peer):
         raise ProtocolError(f"{type(message).__name__} before a hello")
 
     def greeted(self, theirs: Hello) -> None:
-        """Make it what it says it is."""
+        """Make it what it says it is, if it may be that."""
+        self.broker.access.check(self.connection, theirs.role)
+        if theirs.role is Role.JOIN:
+            from maelstrom.broker.enrolment import FROM_NEWCOMER, JoinPeer
+
+            self.connection.owner = JoinPeer(self.broker, self.connection)
+            self.connection.codec = FROM_NEWCOMER
+            return
         owner = self.broker.tokens.get(theirs.token)
+        if owner is not None and not owner.is_holder(self.connection):
+            owner = None  # A token is good for the one it was given to.
         if theirs.role is Role.CLIENT:
             self.connection.codec = _FROM_CLIENT
             if isinstance(owner, ClientPeer):
@@ -102,6 +111,8 @@ class LastingPeer(Peer):
         super().__init__(broker, connection)
         connection.owner = self
         self.token = ""
+        certificate = connection.certificate
+        self.identity = certificate.identity if certificate is not None else None
         self.is_absent = False
         self.timer: asyncio.TimerHandle | None = None
 
@@ -110,9 +121,18 @@ class LastingPeer(Peer):
         """Whether it is worth waiting for, now that its connection is lost."""
         return self.connection.is_watched and not self.connection.is_final
 
+    def is_holder(self, connection: Connection) -> bool:
+        """Whether a connection is of the same holder of a certificate."""
+        certificate = connection.certificate
+        return self.identity is None or (
+            certificate is not None and certificate.identity == self.identity
+        )
+
     def attach(self, connection: Connection) -> None:
         """Go on with another connection; the old one, if it is not known to be broken, goes."""
         old, self.connection = self.connection, connection
+        if connection.certificate is not None:
+            self.identity = connection.certificate.identity
         connection.owner = self
         if not self.is_absent:
             old.owner = Former(self.broker, old)

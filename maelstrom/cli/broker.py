@@ -4,16 +4,15 @@ The latter is started for every test run, so it reads its few arguments itself.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
+from maelstrom.broker.access import Access
 from maelstrom.broker.daemon import Broker
 from maelstrom.cli.ending import end
-from maelstrom.errors import InfrastructureError
+from maelstrom.cli.service import announced
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire.address import Address
 
@@ -32,50 +31,26 @@ async def serve_pairs(store: DiskStore, descriptors: list[int]) -> None:
         await broker.close()
 
 
-async def serve_address(store: DiskStore, address: Address, journal: Path) -> None:
+async def serve_address(store: DiskStore, address: Address, journal: Path, access: Access) -> None:
     """Serve whoever comes until a signal."""
     from maelstrom.broker.journal import Journal
+    from maelstrom.wire.listener import Listener
 
     stop = _stop_on_signals()
-    broker = Broker(store, stop.set, journal=Journal(journal))
+    broker = Broker(store, stop.set, journal=Journal(journal), access=access)
+    listener: Listener | None = None
     try:
         await broker.restore()
-        server = await _listen(broker, address)
-        async with server:
-            where = address
-            if not address.path:
-                where = Address(*server.sockets[0].getsockname()[:2])
-            print(f"{PROGRAM}: listening on {where}", flush=True)
+        is_local = bool(address.path)
+        listener = Listener(address, lambda: broker.add(is_local=is_local), access.tls)
+        broker.watch_access()
+        print(f"{PROGRAM}: listening on {listener.address}", flush=True)
+        async with announced(f"listens on {listener.address}"):
             await stop.wait()
     finally:
+        if listener is not None:
+            await listener.close()
         await broker.close()
-        if address.path:
-            Path(address.path).unlink(missing_ok=True)  # noqa: ASYNC240  # At the very end.
-
-
-async def _listen(broker: Broker, address: Address) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    try:
-        if not address.path:
-            return await loop.create_server(
-                lambda: broker.add(is_local=False), address.host, address.port
-            )
-        _check_unused(address)
-        mask = os.umask(0o177)
-        try:
-            return await loop.create_unix_server(lambda: broker.add(is_local=True), address.path)
-        finally:
-            os.umask(mask)
-    except OSError as error:
-        raise InfrastructureError(
-            f"cannot listen on {address}: {error.strerror or error}"
-        ) from error
-
-
-def _check_unused(address: Address) -> None:
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(address.path)
-        raise InfrastructureError(f"another program listens on {address} already")
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -3,14 +3,19 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import IO
 
 import click
 import platformdirs
 
 from maelstrom import __version__
+from maelstrom.cli import logs
+from maelstrom.cli.config import Program
 from maelstrom.errors import UserError
 from maelstrom.sandbox.pool import service_user
 from maelstrom.store.disk import DiskStore
+from maelstrom.trust.identity import Role
+from maelstrom.trust.tls import Tls, find
 from maelstrom.wire.address import Address, parse
 
 SLOTS_MAX = 1000
@@ -59,16 +64,49 @@ _store_size = click.option(
     show_default=True,
     help="How much content is kept; what was used longest ago goes first.",
 )
+_identity = click.option(
+    "--identity",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory with our certificate, from `maelstrom-admin ca issue`. "
+    "[default: maelstrom/PROGRAM in the user's configuration, then in the system's]",
+)
+_log_level = click.option(
+    "--log-level", "-L", type=click.Choice(logs.LEVELS), default="info", show_default=True
+)
+_log_form = click.option(
+    "--log-form",
+    type=click.Choice(logs.FORMS),
+    default="text",
+    show_default=True,
+    help="How events are written to standard error.",
+)
 _version = click.version_option(__version__, message="%(prog)s %(version)s")
 
 
-@click.command(context_settings={"max_content_width": 100})
+def _open_tls(
+    address: Address, identity: Path | None, role: Role, lists: tuple[Path, ...] = ()
+) -> Tls | None:
+    if not address.wants_tls:
+        return None
+    return Tls(identity or find(role.value), [role], revocation_lists=lists)
+
+
+@click.command(cls=Program, program="broker")
 @click.option(
     "--listen",
     type=AddressType(),
-    required=True,
-    metavar="HOST:PORT|unix:PATH",
-    help="Where clients and workers find this broker; port 0 takes a free one and prints it.",
+    default="[::]:9001",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where clients and workers find this broker; port 0 takes a free one and prints it. "
+    "`unix:PATH` or `plain:127.0.0.1:PORT` for this machine only, without certificates.",
+)
+@_identity
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The authority's directory, if it is on this host: then workers join by token, "
+    "certificates are renewed by themselves, and revocations are heeded at once.",
 )
 @click.option(
     "--store",
@@ -81,38 +119,63 @@ _version = click.version_option(__version__, message="%(prog)s %(version)s")
     type=click.Path(path_type=Path, dir_okay=False),
     help="File in which the jobs at hand are written down. [default: beside the store]",
 )
+@_log_level
+@_log_form
 @_version
-def broker(listen: Address, store: Path | None, store_size: int, journal: Path | None) -> None:
+def broker(
+    listen: Address,
+    identity: Path | None,
+    ca: Path | None,
+    store: Path | None,
+    store_size: int,
+    journal: Path | None,
+    log_level: str,
+    log_form: str,
+) -> None:
     """Take jobs from clients, gather what they need, and give them to workers.
 
-    Start one broker, then a worker on it, then point a test run at it:
+    On one machine, to try it:
 
     \b
-      maelstrom-broker --listen 127.0.0.1:7000
-      maelstrom-worker --broker 127.0.0.1:7000
-      scons test --maelstrom --maelstrom-broker=127.0.0.1:7000
+      maelstrom-broker --listen plain:127.0.0.1:9001
+      maelstrom-worker --broker plain:127.0.0.1:9001
+      scons test --maelstrom --maelstrom-broker=plain:127.0.0.1:9001
+
+    Over a network everybody has a certificate; `maelstrom-admin ca --help` shows how.
 
     A broker that is ended or killed, and started anew, goes on with the jobs it had; clients and
-    workers come back to it by themselves.
+    workers come back to it by themselves. SIGTERM or Ctrl-C ends it.
 
-    SIGTERM or Ctrl-C ends it. A broker speaks plaintext, so it listens on this machine only.
-    Exit status: 0 ended when asked to, 2 wrong arguments, 3 trouble with network or store.
+    Every option can be given in the environment (`MAELSTROM_BROKER_STORE_SIZE=5G`) and in a file
+    (`store-size = "5G"`), too; `--print-config` shows what holds.
+
+    Exit status: 0 ended when asked to, 2 wrong arguments, 3 trouble with network, certificates or
+    store.
     """
+    from maelstrom.broker.access import Access
     from maelstrom.cli.broker import serve_address
 
+    logs.start(log_level, log_form)
+    authority = None
+    if ca is not None:
+        from maelstrom.trust.authority import Authority
+
+        authority = Authority.open(ca)
+    lists = () if ca is None else (ca / "crl.pem",)
+    access = Access(_open_tls(listen, identity, Role.BROKER, lists), authority)
     root = store or _default_store("broker-store")
     kept = journal or root.with_name(f"{root.name}-journal.sqlite")
-    asyncio.run(serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept))
+    asyncio.run(serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept, access))
 
 
-@click.command(context_settings={"max_content_width": 100})
+@click.command(cls=Program, program="worker")
 @click.option(
     "--broker",
     type=AddressType(),
-    required=True,
-    metavar="HOST:PORT|unix:PATH",
-    help="Where the broker listens.",
+    metavar="HOST:PORT",
+    help="Where the broker listens. Needed.",
 )
+@_identity
 @click.option(
     "--slots",
     type=click.IntRange(1, SLOTS_MAX),
@@ -127,8 +190,29 @@ def broker(listen: Address, store: Path | None, store_size: int, journal: Path |
     "[default: in the user's cache]",
 )
 @_store_size
+@click.option(
+    "--join",
+    "join",
+    type=click.File("r"),
+    metavar="FILE",
+    help="Get a certificate with the join token in this file (`-`: standard input) if there is "
+    "none yet; `maelstrom-admin ca token worker` makes one.",
+)
+@click.option("--name", help="The name to ask for with --join. [default: this host's name]")
+@_log_level
+@_log_form
 @_version
-def worker(broker: Address, slots: int, store: Path | None, store_size: int) -> None:
+def worker(
+    broker: Address | None,
+    identity: Path | None,
+    slots: int,
+    store: Path | None,
+    store_size: int,
+    join: IO[str] | None,
+    name: str | None,
+    log_level: str,
+    log_form: str,
+) -> None:
     """Run jobs for a broker, each in its own rootless container.
 
     A connection that breaks is made anew; what runs goes on meanwhile.
@@ -136,11 +220,23 @@ def worker(broker: Address, slots: int, store: Path | None, store_size: int) -> 
     those jobs to other workers.
     `maelstrom-sandbox --check` tells whether this host can run containers.
 
+    Every option can be given in the environment (`MAELSTROM_WORKER_SLOTS=4`) and in a file
+    (`slots = 4`), too; `--print-config` shows what holds.
+
     Exit status: 0 ended when asked to, 2 wrong arguments, 3 trouble with
     network or store, 4 this host does not allow rootless containers.
     """
     from maelstrom.cli.worker import serve_address
 
+    if broker is None:
+        raise click.UsageError("say where the broker is: --broker HOST:PORT")
+    logs.start(log_level, log_form)
+    directory = identity or find(Role.WORKER.value)
+    if join is not None and broker.wants_tls:
+        from maelstrom.wire.joining import enrol
+
+        enrol(broker, directory, join.read(), name or os.uname().nodename)
+    tls = _open_tls(broker, directory, Role.WORKER)
     root = store or _default_store("worker-store")
     kept = DiskStore(root, size_bytes_max=store_size, owner=service_user())
-    asyncio.run(serve_address(kept, slots, broker))
+    asyncio.run(serve_address(kept, slots, broker, tls))

@@ -8,23 +8,27 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from maelstrom.cli.ending import end
+from maelstrom.cli.service import announced
 from maelstrom.sandbox.pool import SlotPool, service_user
 from maelstrom.store.disk import DiskStore
+from maelstrom.trust.tls import Tls
 from maelstrom.wire.address import Address, connect
+from maelstrom.wire.dial import Reach, Reached, dial
 from maelstrom.worker.daemon import Worker
 
 PROGRAM = "maelstrom-worker"
+RENEWAL_S = 600.0
+"""How often it is looked whether the certificate should be renewed."""
 
 
 async def serve(
     store: DiskStore,
     slots: int,
-    sock: socket.socket,
-    reach: Callable[[], Awaitable[socket.socket]] | None,
+    reached: Reached,
+    reach: Reach | None,
     *,
     is_watched: bool,
 ) -> None:
@@ -33,16 +37,31 @@ async def serve(
     worker = Worker(store=store, pool=pool, slots=slots, name=os.uname().nodename)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-    await worker.run(sock, reach, is_watched=is_watched)
+    await worker.run(reached, reach, is_watched=is_watched)
 
 
-async def serve_address(store: DiskStore, slots: int, address: Address) -> None:
+async def serve_address(store: DiskStore, slots: int, address: Address, tls: Tls | None) -> None:
     """Serve the broker that listens there."""
 
-    async def reach() -> socket.socket:
-        return await asyncio.to_thread(connect, address)
+    async def reach() -> Reached:
+        return await dial(address, tls)
 
-    await serve(store, slots, connect(address), reach, is_watched=True)
+    reached = Reached(connect(address), address, tls)
+    renewing = asyncio.create_task(_renew(address, tls))
+    try:
+        async with announced(f"runs jobs for {address}"):
+            await serve(store, slots, reached, reach, is_watched=True)
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def _renew(address: Address, tls: Tls | None) -> None:
+    from maelstrom.wire.joining import renew_if_due
+
+    while tls is not None:
+        await asyncio.sleep(RENEWAL_S)
+        await asyncio.to_thread(renew_if_due, address, tls)
 
 
 def main() -> int:
@@ -62,7 +81,7 @@ def _run_pair(descriptor: int, root: Path, size_bytes_max: int, slots: int) -> N
     store = DiskStore(root, size_bytes_max=size_bytes_max, owner=service_user())
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
-    asyncio.run(serve(store, slots, sock, None, is_watched=False))
+    asyncio.run(serve(store, slots, Reached(sock), None, is_watched=False))
 
 
 if __name__ == "__main__":

@@ -34,10 +34,13 @@ from maelstrom.errors import ConnectionLost, InfrastructureError, MaelstromError
 from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import ExecutionError, Outcome
 from maelstrom.model.spec import JobSpec
+from maelstrom.trust.identity import Role as TrustRole
+from maelstrom.trust.tls import Tls, find
 from maelstrom.wire import messages
-from maelstrom.wire.address import Address, connect, parse
+from maelstrom.wire.address import Address, parse
 from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.dial import Reached, dial
 from maelstrom.wire.greeting import Hello, Role, hello
 
 STORE_BYTES_MAX = 10 << 30
@@ -77,9 +80,12 @@ class Session:
         slots: int | None = None,
         store_root: Path,
         store_bytes_max: int = STORE_BYTES_MAX,
+        identity: Path | None = None,
     ) -> None:
         self.failure: MaelstromError | None = None
         self._address: Address | None = parse(broker) if broker is not None else None
+        self._identity = identity
+        self._tls: Tls | None = None
         self._slots = slots or len(os.sched_getaffinity(0))
         self._store = (store_root, store_bytes_max)
         self._router = Router()
@@ -201,30 +207,37 @@ class Session:
             await self._end()
 
     async def _reach(self) -> None:
-        loop = asyncio.get_running_loop()
-        address = self._address
-        if address is None:
+        if self._address is None:
+            loop = asyncio.get_running_loop()
             self._children, sock, blobs = start_children(*self._store, self._slots)
             self._spare = blobs
             for child in self._children:
                 loop.add_reader(child.pidfd, self._child_ended, child)
 
-            async def reach_blobs() -> socket.socket:
+            reached = Reached(sock)
+
+            async def reach_blobs() -> Reached:
                 if self._spare is None:
                     raise InfrastructureError("the connection for contents is lost")
                 spare, self._spare = self._spare, None
-                return spare
+                return Reached(spare)
 
         else:
             reach_blobs = self._dial
-            sock = await self._dial()
+            reached = await self._dial()
         connection = self._connection = self._new_connection()
         self._uploader = Uploader(connection, self._source, reach_blobs)
-        await loop.create_connection(lambda: connection, sock=sock)
+        await reached.attach(connection)
 
-    async def _dial(self) -> socket.socket:
+    async def _dial(self) -> Reached:
         assert self._address is not None
-        return await asyncio.to_thread(connect, self._address)
+        if self._tls is None and self._address.wants_tls:
+            from maelstrom.wire.joining import renew_if_due  # Loads what only certificates need.
+
+            directory = self._identity or find("client")
+            self._tls = await asyncio.to_thread(Tls, directory, [TrustRole.CLIENT])
+            await asyncio.to_thread(renew_if_due, self._address, self._tls)
+        return await dial(self._address, self._tls)
 
     def _new_connection(self) -> Connection:
         return Connection(
@@ -240,15 +253,14 @@ class Session:
         while True:
             await asyncio.sleep(self._backoff.next_s())
             try:
-                sock = await self._dial()
-            except ConnectionLost as error:
-                if loop.time() - lost < RECONNECT_S_MAX:
+                reached = await self._dial()
+                self._connection = self._new_connection()
+                await reached.attach(self._connection)
+            except MaelstromError as error:
+                if isinstance(error, ConnectionLost) and loop.time() - lost < RECONNECT_S_MAX:
                     continue
                 self._fail(error)
-                return
-            break
-        connection = self._connection = self._new_connection()
-        await loop.create_connection(lambda: connection, sock=sock)
+            return
 
     def _source(self, digest: Digest) -> Source | None:
         return self._sources.get(digest)

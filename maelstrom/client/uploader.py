@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import os
 import random
-import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from maelstrom import __version__
@@ -15,6 +14,7 @@ from maelstrom.model.digest import Digest
 from maelstrom.wire import messages
 from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.dial import Reach
 from maelstrom.wire.greeting import Hello, Role, hello
 
 CHUNK_BYTES = 1 << 18
@@ -32,7 +32,7 @@ class Uploader:
         self,
         control: Connection,
         source: Callable[[Digest], str | bytes | None],
-        reach: Callable[[], Awaitable[socket.socket]],
+        reach: Reach,
     ) -> None:
         self._control = control
         self._source = source
@@ -148,7 +148,7 @@ class Uploader:
 
     async def _connect(self) -> Connection:
         if self._connection is None or self._is_lost:
-            sock = await self._reach()
+            reached = await self._reach()
             connection = Connection(
                 hello(Role.BLOBS, __version__, self._token),
                 owner=self,
@@ -156,7 +156,7 @@ class Uploader:
                 is_watched=not self._is_local,
             )
             self._is_lost = False
-            await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
+            await reached.attach(connection)
             self._connection = connection
         return self._connection
 

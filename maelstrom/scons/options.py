@@ -36,7 +36,7 @@ class Settings(NamedTuple):
 def _broker(text: str) -> str:
     if text.startswith("unix:") and len(text) > len("unix:") and "\0" not in text:
         return text
-    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", text)
+    match = re.fullmatch(r"(?:plain:)?(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", text)
     if match is None or not 0 < int(match[2]) < 1 << 16:
         raise ValueError("HOST:PORT or unix:PATH")
     return text

@@ -1,4 +1,9 @@
-"""Addresses of a broker: `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`."""
+"""Addresses of a broker.
+
+HOST:PORT, [IPV6]:PORT   TLS with certificates on both ends
+plain:HOST:PORT          plaintext, on the loopback device only
+unix:PATH                plaintext: the file system says who may connect
+"""
 
 import ipaddress
 import socket
@@ -15,29 +20,39 @@ class Address(NamedTuple):
     host: str = ""
     port: int = 0
     path: str = ""
+    is_plain: bool = False
+
+    @property
+    def wants_tls(self) -> bool:
+        """Whether both ends must have certificates."""
+        return not self.path and not self.is_plain
 
     def __str__(self) -> str:
         if self.path:
             return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        prefix = "plain:" if self.is_plain else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{prefix}{host}:{self.port}"
 
 
 def parse(text: str) -> Address:
-    """Read an address; raises UserError for what is none, or would leave this machine."""
+    """Read an address; raises UserError for what is none, or is plaintext off this machine."""
     if text.startswith("unix:") and len(text) > len("unix:"):
         return Address(path=text.removeprefix("unix:"))
-    host, colon, port = text.rpartition(":")
+    is_plain = text.startswith("plain:")
+    host, colon, port = text.removeprefix("plain:").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise UserError(
-            f"`{text}` is not an address", hint="write HOST:PORT, [IPV6]:PORT or unix:PATH"
+            f"`{text}` is not an address",
+            hint="write HOST:PORT, [IPV6]:PORT, unix:PATH, or plain:HOST:PORT without TLS",
         )
-    if not _is_loopback(host):
+    if is_plain and not _is_loopback(host):
         raise UserError(
             f"`{text}` is not on this machine, and plaintext stays on the machine",
-            hint="use 127.0.0.1, [::1], localhost or unix:PATH",
+            hint="leave `plain:` out and use certificates, or use 127.0.0.1, [::1] or localhost",
         )
-    return Address(host, int(port))
+    return Address(host, int(port), is_plain=is_plain)
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,7 +18,8 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
-from maelstrom.errors import MaelstromError, ProtocolError, SpecError
+from maelstrom.errors import MaelstromError, ProtocolError, SpecError, TrustError
+from maelstrom.trust.identity import Certificate
 from maelstrom.wire.framing import Chunk, Framer, frame
 from maelstrom.wire.greeting import Hello, Role, agree, encode_hello, read_hello
 from maelstrom.wire.messages import Goodbye, Message, Ping
@@ -80,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._ours = ours
         self.owner = owner
         self.codec = codec
-        self._expects = expects
+        self.expects = expects
         self.is_watched = is_watched
         self._framer = Framer()
         self._outgoing: list[bytes] = []
@@ -100,6 +101,9 @@ class Connection(asyncio.Protocol):
         self.on_resume: Callable[[], None] | None = None
         self.on_heard: Callable[[int], None] | None = None
         """Called with how many counted messages the other end has by now."""
+        self.guard: Callable[[asyncio.BaseTransport], None] | None = None
+        """Called first of all; raises TrustError to turn the other end away."""
+        self.certificate: Certificate | None = None
         self.is_final = False
         self._counted = 0
         self._uncounted_bytes = 0
@@ -109,8 +113,30 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        try:
+            if self.guard is not None:
+                self.guard(transport)
+        except TrustError as error:
+            self._turn_away(error)
+            return
         self._transport.write(frame(encode_hello(self._ours)))
         self._timer = self._loop.call_later(GREETING_S_MAX, self._check_greeting)
+
+    def _turn_away(self, error: TrustError) -> None:
+        """End what did not begin. The other end hears why; it is told nothing else."""
+        assert self._transport is not None
+        goodbye = encode(Goodbye(error.message, error.hint))
+        self._transport.write(frame(encode_hello(self._ours)) + frame(goodbye))
+        self._error = error
+        self.is_final = True
+        self.close()
+
+    @property
+    def peer(self) -> str:
+        """Who the other end is, for a person."""
+        found = self._transport.get_extra_info("peername") if self._transport else None
+        where = f"{found[0]}:{found[1]}" if isinstance(found, tuple) else "this machine"
+        return f"{self.certificate.identity} at {where}" if self.certificate else where
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -149,8 +175,8 @@ class Connection(asyncio.Protocol):
     def _greet(self, body: bytes) -> None:
         theirs = read_hello(body)
         agree(self._ours, theirs)
-        if theirs.role not in self._expects:
-            wanted = " or ".join(role.value for role in self._expects)
+        if theirs.role not in self.expects:
+            wanted = " or ".join(role.value for role in self.expects)
             raise ProtocolError(f"the other end is a {theirs.role.value}, not a {wanted}")
         self._is_greeted = True
         self._framer.frame_bytes_max = self._ours.frame_bytes_max
@@ -184,6 +210,12 @@ class Connection(asyncio.Protocol):
         self._outgoing.clear()
         if self._error is None and exc is not None:
             self._error = ProtocolError(f"the connection broke: {exc}")
+        is_trusted_only_here = self.certificate is not None and not self._is_greeted
+        if is_trusted_only_here and (self._error is None or exc is not None):
+            self._error = ProtocolError(
+                f"{self.peer} broke off before its greeting",
+                hint="it may not accept our certificate; its log says why",
+            )
         if self._error is None and not self._framer.is_between:
             self._error = ProtocolError("the connection ended in the middle of a message")
         if self.owner is not None:
@@ -211,6 +243,10 @@ class Connection(asyncio.Protocol):
         elif not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
+
+    def frame_bytes_limit(self, size_bytes: int) -> None:
+        """Take no larger frames than this from the other end."""
+        self._framer.frame_bytes_max = size_bytes
 
     async def drain(self) -> None:
         """Wait until there is room for more; for senders of much."""

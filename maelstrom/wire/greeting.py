@@ -24,6 +24,10 @@ class Role(enum.Enum):
     WORKER = "worker"
     BLOBS = "blobs"
     """Content of a client or a worker, which names itself by the token the broker gave it."""
+    ADMIN = "admin"
+    """An operator: looks, drains, cancels, stops."""
+    JOIN = "join"
+    """Somebody who wants a certificate, or a newer one."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=MAGIC):

@@ -229,9 +229,46 @@ class Absent(Message, frozen=True, tag=55):
     message: str
 
 
+# Somebody who wants a certificate
+
+
+class AskAuthority(Message, frozen=True, tag=60):
+    """Show me whom I am to believe. Authority is the answer; I hold it against my token's pin."""
+
+
+class Authority(Message, frozen=True, tag=61):
+    """The authority's certificate (PEM)."""
+
+    certificate: bytes
+
+
+class Enrol(Message, frozen=True, tag=62):
+    """Make me a worker of this name. Enrolled is the answer, or Goodbye."""
+
+    token: str
+    name: str
+    request: bytes
+
+
+class Renew(Message, frozen=True, tag=63):
+    """Give me a certificate like the one I came with. Enrolled is the answer, or Goodbye."""
+
+    request: bytes
+
+
+class Enrolled(Message, frozen=True, tag=64):
+    """A certificate for the key of the request, and what its holder needs besides (PEM)."""
+
+    certificate: bytes
+    authority: bytes
+    revoked: bytes
+
+
 ClientToBroker = Submit | Cancel | Offer | Withhold | Resume | Ping | Goodbye
 BrokerToClient = Ended | Status | Want | Unknown | Welcome | Ping | Goodbye
 WorkerToBroker = Report | Started | Return | Join | Leave | Ping | Goodbye
 BrokerToWorker = Assign | Recall | Kill | Welcome | Ping | Goodbye
+JoinToBroker = AskAuthority | Enrol | Renew | Ping | Goodbye
+BrokerToJoin = Authority | Enrolled | Ping | Goodbye
 ToBlobs = Put | Get | Ping | Goodbye
 FromBlobs = Stored | Refused | Blob | Absent | Welcome | Ping | Goodbye

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import random
-import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol, assert_never
 
 import msgspec
@@ -19,6 +18,7 @@ from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
 from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection, encode
+from maelstrom.wire.dial import Reach, Reached
 from maelstrom.wire.framing import FRAME_BYTES_MAX
 from maelstrom.wire.greeting import Hello, Role, hello
 from maelstrom.wire.outbox import Outbox
@@ -76,7 +76,7 @@ class Worker:
         self._is_greeted = False
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fetcher: Fetcher | None = None
-        self._reach: Callable[[], Awaitable[socket.socket]] | None = None
+        self._reach: Reach | None = None
         self._backoff = Backoff(random.random)
         # Reports that the broker may not have, if the connection can break.
         self._outbox: Outbox[messages.Report] = Outbox()
@@ -96,8 +96,8 @@ class Worker:
 
     async def run(
         self,
-        sock: socket.socket,
-        reach: Callable[[], Awaitable[socket.socket]] | None,
+        reached: Reached,
+        reach: Reach | None,
         *,
         is_watched: bool = True,
     ) -> None:
@@ -105,12 +105,9 @@ class Worker:
         self._fetcher = Fetcher(self._store, reach)
         self._reach = reach
         self._is_watched = self._connection.is_watched = is_watched
-        loop = asyncio.get_running_loop()
         try:
             # The sandbox first: it must be there before any thread is.
-            await asyncio.gather(
-                self._start_pool(), loop.create_connection(lambda: self._connection, sock=sock)
-            )
+            await asyncio.gather(self._start_pool(), reached.attach(self._connection))
             await self._ended
         finally:
             await self._close()
@@ -161,16 +158,15 @@ class Worker:
 
     async def _reconnect(self) -> None:
         assert self._reach is not None
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._backoff.next_s())
             try:
-                sock = await self._reach()
+                reached = await self._reach()
+                self._connection = self._new_connection()
+                await reached.attach(self._connection)
             except MaelstromError:
                 continue  # It is tried for as long as we live: whoever runs us ends us.
             break
-        connection = self._connection = self._new_connection()
-        await loop.create_connection(lambda: connection, sock=sock)
 
     def _heard(self, count: int) -> None:
         self._outbox.heard(count)

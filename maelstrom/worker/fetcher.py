@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import random
-import socket
-from collections.abc import Awaitable, Callable
 
 from maelstrom import __version__
 from maelstrom.errors import (
@@ -20,6 +18,7 @@ from maelstrom.store.disk import BlobWriter, DiskStore
 from maelstrom.wire import messages
 from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.dial import Reach
 from maelstrom.wire.greeting import Hello, Role, hello
 from maelstrom.worker.builder import LayerBuilder
 
@@ -130,11 +129,9 @@ class BlobSource:
 
 
 class Fetcher:
-    """Prepares layers; `reach` connects a socket to the broker, or is None with a shared store."""
+    """Prepares layers; `reach` connects to the broker, or is None with a shared store."""
 
-    def __init__(
-        self, store: DiskStore, reach: Callable[[], Awaitable[socket.socket]] | None
-    ) -> None:
+    def __init__(self, store: DiskStore, reach: Reach | None) -> None:
         self._store = store
         self._builder = LayerBuilder(store)
         self._reach = reach
@@ -179,21 +176,18 @@ class Fetcher:
                 self._backoff.reset()
                 return
 
-    async def _fetch(
-        self, missing: list[Digest], reach: Callable[[], Awaitable[socket.socket]]
-    ) -> None:
+    async def _fetch(self, missing: list[Digest], reach: Reach) -> None:
         async with self._reaching:
             if self._source is None or self._source.is_lost:
                 self._source = await self._connect(reach)
         await self._source.get(missing)
 
-    async def _connect(self, reach: Callable[[], Awaitable[socket.socket]]) -> BlobSource:
+    async def _connect(self, reach: Reach) -> BlobSource:
         source = BlobSource(self._store, self.token)
         try:
-            sock = await reach()
+            await (await reach()).attach(source.connection)
         except (OSError, InfrastructureError) as error:
             raise ConnectionLost(f"cannot reach the broker: {error}") from error
-        await asyncio.get_running_loop().create_connection(lambda: source.connection, sock=sock)
         return source
 
     async def release(self, layer: Digest) -> None:

@@ -282,7 +282,7 @@ async def test_a_peer_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyP
     assert "does not read" in error.message
 
 
-@pytest.mark.parametrize("arguments", [("--listen", "0.0.0.0:1"), ("--listen", "x"), ()])
+@pytest.mark.parametrize("arguments", [("--listen", "plain:0.0.0.0:1"), ("--listen", "x")])
 def test_a_wrong_command_line_is_explained_without_a_traceback(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -28,8 +28,8 @@ async def grid(tmp_path: Path) -> AsyncIterator[Grid]:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_jobs_outlive_the_broker(how: signal.Signals, grid: Grid) -> None:
-    worker = grid.add_worker(f"127.0.0.1:{grid.port}")
-    session = grid.add_session(f"127.0.0.1:{grid.port}")
+    worker = grid.add_worker(f"plain:127.0.0.1:{grid.port}")
+    session = grid.add_session(f"plain:127.0.0.1:{grid.port}")
     await grid.welcomed(session, worker)
     for number in range(24):
         grid.submit(session, str(number), 100)
@@ -47,7 +47,7 @@ async def test_jobs_outlive_the_broker(how: signal.Signals, grid: Grid) -> None:
 
 async def test_an_outcome_waits_for_its_client(grid: Grid) -> None:
     relay = await grid.add_relay()
-    worker = grid.add_worker(f"127.0.0.1:{grid.port}")
+    worker = grid.add_worker(f"plain:127.0.0.1:{grid.port}")
     session = grid.add_session(relay.address)
     await grid.welcomed(session, worker)
     grid.submit(session, "0", 400)

@@ -33,7 +33,7 @@ async def test_a_link_that_breaks_again_and_again_costs_no_job(
 ) -> None:
     monkeypatch.setattr(daemon, "WORKER_GRACE_S", 30.0)
     relay = await grid.add_relay()
-    direct = f"127.0.0.1:{grid.port}"
+    direct = f"plain:127.0.0.1:{grid.port}"
     worker = grid.add_worker(relay.address if link == "worker" else direct)
     session = grid.add_session(relay.address if link == "client" else direct)
     await grid.welcomed(session, worker)
@@ -53,7 +53,7 @@ async def test_a_link_that_breaks_again_and_again_costs_no_job(
 @pytest.mark.parametrize("link", ["client", "worker"])
 async def test_a_silent_link_is_noticed_and_made_anew(link: str, grid: Grid) -> None:
     relay = await grid.add_relay()
-    direct = f"127.0.0.1:{grid.port}"
+    direct = f"plain:127.0.0.1:{grid.port}"
     grid.add_worker(relay.address if link == "worker" else direct)
     session = grid.add_session(relay.address if link == "client" else direct)
     for number in range(20):
@@ -72,12 +72,12 @@ async def test_a_worker_that_is_away_too_long_finds_its_jobs_given_to_others(
     monkeypatch.setattr(daemon, "WORKER_GRACE_S", 0.1)
     relay = await grid.add_relay()
     grid.add_worker(relay.address, slots=1)
-    session = grid.add_session(f"127.0.0.1:{grid.port}")
+    session = grid.add_session(f"plain:127.0.0.1:{grid.port}")
     grid.submit(session, "0", 700)
     while not grid.runs["0"]:
         await asyncio.sleep(0.01)
     relay.cut()
-    grid.add_worker(f"127.0.0.1:{grid.port}", slots=1)
+    grid.add_worker(f"plain:127.0.0.1:{grid.port}", slots=1)
     while grid.runs["0"] < 2:
         await asyncio.sleep(0.01)
     relay.mend()
@@ -100,8 +100,8 @@ async def test_what_is_taken_back_during_a_cut_is_told_as_such(grid: Grid) -> No
 
 
 async def test_a_broker_that_lost_its_memory_is_given_everything_anew(grid: Grid) -> None:
-    grid.add_worker(f"127.0.0.1:{grid.port}")
-    session = grid.add_session(f"127.0.0.1:{grid.port}")
+    grid.add_worker(f"plain:127.0.0.1:{grid.port}")
+    session = grid.add_session(f"plain:127.0.0.1:{grid.port}")
     for number in range(20):
         grid.submit(session, str(number), 100)
     while len(grid.told) < 4:
@@ -114,8 +114,8 @@ async def test_a_broker_that_lost_its_memory_is_given_everything_anew(grid: Grid
 
 
 async def test_a_worker_that_leaves_ends_what_it_runs(grid: Grid) -> None:
-    worker = grid.add_worker(f"127.0.0.1:{grid.port}", slots=1)
-    session = grid.add_session(f"127.0.0.1:{grid.port}")
+    worker = grid.add_worker(f"plain:127.0.0.1:{grid.port}", slots=1)
+    session = grid.add_session(f"plain:127.0.0.1:{grid.port}")
     for number in range(3):
         grid.submit(session, str(number), 300)
     while not grid.runs["0"]:
@@ -123,7 +123,7 @@ async def test_a_worker_that_leaves_ends_what_it_runs(grid: Grid) -> None:
     worker.stop()
     while "0" not in grid.told:
         await asyncio.sleep(0.01)
-    grid.add_worker(f"127.0.0.1:{grid.port}")
+    grid.add_worker(f"plain:127.0.0.1:{grid.port}")
     await grid.done()
     check_all_passed(grid, 3)
     assert grid.runs == {"0": 1, "1": 1, "2": 1}

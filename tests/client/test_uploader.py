@@ -7,6 +7,7 @@ from maelstrom import __version__
 from maelstrom.client.uploader import Uploader
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.dial import Reached
 from maelstrom.wire.greeting import Role, hello
 
 _FROM_BROKER: Codec[messages.BrokerToClient] = Codec(messages.BrokerToClient)
@@ -20,8 +21,8 @@ async def _greet() -> None:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
 
-    async def reach() -> socket.socket:
-        return ours
+    async def reach() -> Reached:
+        return Reached(ours)
 
     control = Connection(hello(Role.CLIENT, __version__), owner=None, codec=_FROM_BROKER)
     uploader = Uploader(control, lambda digest: None, reach)

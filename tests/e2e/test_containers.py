@@ -156,7 +156,7 @@ def test_failures_give_two_and_a_host_without_containers_four(project: Project) 
     project.write(p_dot_c=FAILS)
     project.sconstruct("env.MaelstromTest('p', env.Program('p', 'p.c'))\n")
     assert project.scons("test", "--maelstrom").status == 2
-    unreachable = project.scons("test", "--maelstrom-broker=127.0.0.1:9")
+    unreachable = project.scons("test", "--maelstrom-broker=plain:127.0.0.1:9")
     assert unreachable.status == 3
     assert unreachable.has("127.0.0.1:9")
 

@@ -43,7 +43,7 @@ class Crew:
 
     def start(self, way: str, *, workers: int = 1) -> str:
         """Start them; return the broker's address."""
-        listen = "127.0.0.1:0" if way == "tcp" else f"unix:{self._directory}/broker"
+        listen = "plain:127.0.0.1:0" if way == "tcp" else f"unix:{self._directory}/broker"
         self.broker = self._spawn(
             "broker", "--listen", listen, "--store", str(self._directory / "broker-store")
         )

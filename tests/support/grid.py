@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +12,8 @@ from maelstrom.client.session import Session
 from maelstrom.model.outcome import Cancelled, Effects, Exited, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.store.disk import DiskStore
-from maelstrom.wire.address import connect, parse
+from maelstrom.wire.address import parse
+from maelstrom.wire.dial import Reached, dial
 from maelstrom.worker.daemon import Worker
 from tests.support.relay import Relay
 
@@ -90,7 +90,8 @@ class Grid:
     async def start_broker_process(self) -> None:
         """Start one that can be killed."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "maelstrom.cli.broker", "--listen", f"127.0.0.1:{self.port}",
+            [sys.executable, "-m", "maelstrom.cli.broker",
+             "--listen", f"plain:127.0.0.1:{self.port}",
              "--store", str(self._directory / "broker")],
             text=True,
             stdout=subprocess.PIPE,
@@ -118,8 +119,8 @@ class Grid:
         store = DiskStore(self._directory / f"worker-{number}", size_bytes_max=1 << 24)
         worker = Worker(store=store, pool=WaitingPool(self.runs), slots=slots, name=f"w{number}")
 
-        async def reach() -> socket.socket:
-            return await asyncio.to_thread(connect, parse(address))
+        async def reach() -> Reached:
+            return await dial(parse(address), None)
 
         async def live() -> None:
             await worker.run(await reach(), reach)

@@ -55,7 +55,7 @@ class Relay:
         """Begin to listen."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _End(self), "127.0.0.1", 0)
-        self.address = "{}:{}".format(*self._server.sockets[0].getsockname()[:2])
+        self.address = "plain:{}:{}".format(*self._server.sockets[0].getsockname()[:2])
 
     def reach(self, near: _End) -> None:
         """Connect the far end of a new connection."""

@@ -1,0 +1,96 @@
+"""Where the daemons' values come from, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from maelstrom.cli.commands import broker, worker
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "system"))
+    return tmp_path
+
+
+def write(home: Path, place: str, text: str) -> Path:
+    path = home / place / "maelstrom" / "worker.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def run(*words: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(worker, [*words], env=env)
+
+
+def shown(key: str, *words: str, env: dict[str, str] | None = None) -> str:
+    lines = run("--print-config", *words, env=env).output.splitlines()
+    return " ".join(next(line for line in lines if line.startswith((key, f"# {key}"))).split())
+
+
+def test_the_nearest_source_holds_and_is_named(home: Path) -> None:
+    assert shown("slots", env={"MAELSTROM_SLOTS": ""}).endswith("# default")
+    system = write(home, "system", 'slots = 2\nbroker = "a:1"\n')
+    assert shown("slots") == f"slots = 2 # {system}"
+    own = write(home, "own", "slots = 3\n")
+    assert shown("slots") == f"slots = 3 # {own}"
+    assert shown("broker") == f'broker = "a:1" # {system}'
+    every = {"MAELSTROM_SLOTS": "4"}
+    assert shown("slots", env=every) == "slots = 4 # MAELSTROM_SLOTS"
+    both = {**every, "MAELSTROM_WORKER_SLOTS": "5"}
+    assert shown("slots", env=both) == "slots = 5 # MAELSTROM_WORKER_SLOTS"
+    assert shown("slots", "--slots", "6", env=both) == "slots = 6 # command line"
+    assert shown("identity") == "# identity is not set # default"
+
+
+def test_one_file_may_be_asked_for_or_none(home: Path, tmp_path: Path) -> None:
+    write(home, "own", "slots = 3\n")
+    other = tmp_path / "other.toml"
+    other.write_text("slots = 7")
+    assert shown("slots", "-c", str(other)) == f"slots = 7 # {other}"
+    assert shown("slots", "-c", "-").endswith("# default")
+    assert "no-such: No such file" in run("-c", "no-such", "-P").output
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("slots = 3\n\nsolts = 4\n", 3, "`solts` is no value of this program"),
+        ("[slots]\nx = 1\n", 1, "`slots` cannot be a dict"),
+        ("slots = true\n", 1, "`slots` cannot be a bool"),
+        ("# x\nlog-form = ['json']\n", 2, "`log-form` cannot be a list"),
+        ("print-config = true\n", 1, "`print-config` is no value"),
+    ],
+)
+def test_a_wrong_key_names_file_and_line(home: Path, text: str, line: int, reason: str) -> None:
+    path = write(home, "own", text)
+    result = run("--print-config")
+    assert result.exit_code == 2
+    assert f"{path}:{line}: {reason}" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("text", ["slots = 'x'\n", "slots = 0\n", 'store-size = "many"\n'])
+def test_a_wrong_value_is_refused(home: Path, text: str) -> None:
+    write(home, "own", text)
+    assert run("--print-config").exit_code == 2
+
+
+def test_what_is_no_toml_is_named(home: Path) -> None:
+    path = write(home, "own", "slots = \n")
+    assert str(path) in run().output
+
+
+def test_a_worker_must_know_its_broker() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "--broker HOST:PORT" in result.output
+
+
+@pytest.mark.parametrize("program", [broker, worker])
+def test_help_teaches_the_other_ways(program: object) -> None:
+    text = CliRunner().invoke(program, ["--help"]).output  # type: ignore[arg-type]
+    assert "--print-config" in text
+    assert "in the environment" in text
