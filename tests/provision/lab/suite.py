@@ -1,0 +1,54 @@
+"""A project with tests, on a host that has nothing but our release: a place to run them from."""
+
+import shutil
+from pathlib import Path
+
+from tests.provision.lab.host import Host
+
+SCONSTRUCT = """\
+import maelstrom.scons
+env = Environment(tools=[maelstrom.scons.generate])
+env.MaelstromTest("many", "test_many.py", framework="unittest")
+"""
+TESTS = """\
+import socket, time, unittest
+class Many(unittest.TestCase):
+    pass
+def case(number):
+    def test(self):
+        time.sleep({seconds})
+        self.assertEqual(number, number)
+    return test
+for number in range({count}):
+    setattr(Many, f"test_{{number:04}}", case(number))
+"""
+
+
+def install_client(host: Host, wheels: Path, identity: Path) -> None:
+    """Give the user `guest` a Python with ours in it, a project, and a certificate."""
+    home = host.root / "home/guest"
+    shutil.copy(wheels, home / "wheels.tar")
+    shutil.copytree(identity, home / "identity")
+    host.run(
+        "cd /home/guest && mkdir -p wheels project && tar -xf wheels.tar -C wheels"
+        " && python3 -m venv --without-pip venv && pip=$(echo wheels/pip-*.whl)"
+        " && python3 $pip/pip --python venv/bin/python install -q --no-index --no-deps"
+        " --require-hashes -r wheels/requirements.txt && rm -r wheels wheels.tar"
+        " && chown -R guest: /home/guest && chmod 700 identity"
+    )
+
+
+def write_suite(host: Host, *, count: int, seconds: float = 0.0) -> None:
+    """Write a project of so many cases that take so long."""
+    project = host.root / "home/guest/project"
+    (project / "SConstruct").write_text(SCONSTRUCT)
+    (project / "test_many.py").write_text(TESTS.format(count=count, seconds=seconds))
+
+
+def suite_command(broker: str, *, log: str) -> str:
+    """Return the shell command that runs the suite on a broker; a JUnit file is written."""
+    return (
+        "cd /home/guest/project && MAELSTROM_IDENTITY=/home/guest/identity ../venv/bin/scons"
+        f" -Q test --maelstrom --maelstrom-broker={broker} --maelstrom-ui=simple"
+        f" --maelstrom-junit=junit.xml > {log} 2>&1"
+    )
