@@ -1,0 +1,78 @@
+"""The operator's authority: it signs what hosts ask for, and keeps its key on this machine."""
+
+import threading
+from pathlib import Path
+
+from maelstrom.errors import TrustError
+from maelstrom.trust.authority import Authority, clock
+from maelstrom.trust.holder import Holder
+from maelstrom.trust.identity import Identity, Role
+from provision.actions import Certify
+from provision.certificates import Trust, days_left, identity
+from provision.inventory import Host
+
+# A client's certificate is good for thirty days.
+CLIENT_DAYS_MIN = 10
+
+
+class Signer:
+    """The authority of one cluster, made when it is first needed."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory = directory
+        self._name = name
+        # Hosts are worked on at the same time.
+        self._lock = threading.Lock()
+        self._opened: Authority | None = None
+
+    @property
+    def _authority(self) -> Authority:
+        with self._lock:
+            if self._opened is None:
+                if (self._directory / "ca.key").exists():
+                    self._opened = Authority.open(self._directory)
+                else:
+                    self._opened = Authority.create(self._directory, self._name, now=clock())
+            return self._opened
+
+    def trust(self, *, is_forced: bool) -> Trust:
+        """Return what plans need to know."""
+        authority = self._authority
+        return Trust(authority.certificate, authority.revocation_list, clock(), is_forced)
+
+    def pems(self) -> tuple[str, str]:
+        """Return its certificate and what it has revoked."""
+        return self._authority.pem.decode(), self._authority.revocation_list.decode()
+
+    def sign(self, host: Host, action: Certify, request: str, days: int) -> str:
+        """Return the certificate for a request that came from this host."""
+        who = identity(action.role, host)
+        signed = self._authority.issue(
+            request.encode(), who, addresses=action.addresses, days=days, now=clock()
+        )
+        return signed.decode()
+
+    def client(self, directory: Path, name: str) -> Path:
+        """Return a directory with a certificate for running tests, made or renewed if need be."""
+        holder = Holder(directory)
+        who = Identity(Role.CLIENT, name)
+        if not self._is_good(holder):
+            request = holder.request(str(who))
+            signed = self._authority.issue(request, who, now=clock())
+            authority, revoked = self._authority.pem, self._authority.revocation_list
+            holder.install(signed, authority, revoked)
+        return directory
+
+    def _is_good(self, holder: Holder) -> bool:
+        try:
+            text = holder.certificate().decode()
+            is_ours = holder.authority.read_bytes() == self._authority.pem
+        except (OSError, TrustError):
+            return False
+        return is_ours and (days_left(text, clock()) or 0) > CLIENT_DAYS_MIN
+
+    def revoke(self, who: Identity) -> int:
+        """Believe no certificate of somebody any more; return how many those were."""
+        if not any(entry.identity == str(who) for entry in self._authority.issued()):
+            return 0
+        return len(self._authority.revoke(str(who), now=clock()))
