@@ -9,6 +9,8 @@ nox.needs_version = ">=2023.4"
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
+# Releases of Debian on which `cluster_up` is tried.
+TEST_HOSTS = ("bookworm", "trixie")
 # Debian 12's, one between, and the newest: the tool promises to work with all of them.
 SCONS_VERSIONS = ("4.4.0", "4.8.1", "4.11.1")
 
@@ -66,6 +68,82 @@ def bench(session: nox.Session) -> None:
     if shutil.which("bwrap") is None:
         session.log("bwrap is not installed: its rows are left out")
     session.run("python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session
+def provision(session: nox.Session) -> None:
+    """Test `cluster_up` and its sisters on real hosts, booted here; needs root."""
+    session.install("-e", ".[test,provision]")
+    # All that the hosts need lives in namespaces of its own, and vanishes with them.
+    session.run(
+        *("python", "-m", "tests.provision.lab", *TEST_HOSTS, "--"),
+        *(f"{session.bin}/python", "-m", "pytest", *(session.posargs or ["tests/provision"])),
+    )
+
+
+def _cluster(session: nox.Session, verb: str) -> None:
+    session.install("-e", ".[provision]")
+    session.run("python", "-m", "provision", verb, *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def cluster_init(session: nox.Session) -> None:
+    """Write a `cluster.toml` to begin with."""
+    _cluster(session, "init")
+
+
+@nox.session(reuse_venv=True)
+def cluster_plan(session: nox.Session) -> None:
+    """Show what `cluster_up` would change on the hosts, and change nothing."""
+    _cluster(session, "plan")
+
+
+@nox.session(reuse_venv=True)
+def cluster_up(session: nox.Session) -> None:
+    """Make the hosts of `cluster.toml` a cluster over SSH; `-- --local 2` tries it on this one."""
+    _cluster(session, "up")
+
+
+@nox.session(reuse_venv=True)
+def cluster_status(session: nox.Session) -> None:
+    """Show version, unit, clock, certificate, slots and disk of each host."""
+    _cluster(session, "status")
+
+
+@nox.session(reuse_venv=True)
+def cluster_upgrade(session: nox.Session) -> None:
+    """Bring this checkout's version to the hosts, one after the other; back again on failure."""
+    _cluster(session, "upgrade")
+
+
+@nox.session(reuse_venv=True)
+def cluster_add(session: nox.Session) -> None:
+    """Add a worker and bring it up: `-- NAME HOST`."""
+    _cluster(session, "add")
+
+
+@nox.session(reuse_venv=True)
+def cluster_remove(session: nox.Session) -> None:
+    """Take a worker off its host and revoke its certificate: `-- NAME`."""
+    _cluster(session, "remove")
+
+
+@nox.session(reuse_venv=True)
+def cluster_rotate(session: nox.Session) -> None:
+    """Give the daemons new keys and certificates."""
+    _cluster(session, "rotate")
+
+
+@nox.session(reuse_venv=True)
+def cluster_logs(session: nox.Session) -> None:
+    """Show what the daemons wrote; `-- --follow` goes on."""
+    _cluster(session, "logs")
+
+
+@nox.session(reuse_venv=True)
+def cluster_down(session: nox.Session) -> None:
+    """Take everything of ours off the hosts."""
+    _cluster(session, "down")
 
 
 if __name__ == "__main__":

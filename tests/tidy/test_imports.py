@@ -108,3 +108,23 @@ def test_only_the_scons_part_imports_scons() -> None:
     for path in FILES:
         if not _name(path).startswith("scons"):
             assert not [i for _, i in _imports(path) if i.split(".")[0] == "SCons"], path
+
+
+PROVISION_MAY_IMPORT = ("errors", "model", "trust")
+PROVISION_CORES = ("actions", "certificates", "checks", "facts", "inventory", "inventory_text",
+                   "layout", "plan", "schema", "script", "status", "telling", "toml_lines",
+                   "wanted")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE.parent / "provision").glob("*.py")), ids=lambda path: path.stem
+)
+def test_provisioning_imports_only_names_errors_and_trust(path: Path) -> None:
+    for line, imported in _imports(path):
+        root = imported.split(".")[0]
+        if root == "maelstrom":
+            part = imported.split(".")[1]
+            assert part in PROVISION_MAY_IMPORT, f"{path}:{line}: imports {imported}"
+        if path.stem in PROVISION_CORES:
+            # Moments come in as arguments: to name their type is no harm.
+            assert root not in WORLD - {"datetime"}, f"{path}:{line}: a core imports {imported}"
