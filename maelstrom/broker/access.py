@@ -83,6 +83,7 @@ class Access:
         while tls is not None:
             await asyncio.sleep(REFRESH_S)
             try:
+                await asyncio.to_thread(self._renew, tls)
                 if await asyncio.to_thread(tls.refresh):
                     fields = {"certificate": str(tls.certificate), "revoked": len(tls.revoked)}
                     _log.info("certificates taken up", extra={"fields": fields})
@@ -90,6 +91,18 @@ class Access:
                 _log.error("certificates not taken up", extra={"fields": {"reason": str(error)}})
             for connection in list(connections):
                 self._recheck(tls, connection)
+
+    def _renew(self, tls: Tls) -> None:
+        """Renew our own certificate in time, if we can."""
+        if self.authority is None or not tls.is_due():
+            return
+        from maelstrom.trust.authority import clock
+        from maelstrom.trust.holder import Holder
+
+        holder = Holder(tls.directory)
+        request = holder.request(str(tls.certificate.identity))
+        found = self.authority.renew(request, holder.certificate(), now=clock())
+        holder.install(found, self.authority.pem, self.authority.revocation_list)
 
     def _recheck(self, tls: Tls, connection: Connection) -> None:
         if connection.certificate is None:

@@ -16,8 +16,15 @@ from maelstrom.broker import events, gatherer
 from maelstrom.broker.access import Access
 from maelstrom.broker.gatherer import Gatherer
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
+from maelstrom.broker.quota import NO_QUOTA, Busy, Quota, Quotas
 from maelstrom.broker.scheduler import Scheduler
-from maelstrom.errors import ConnectionLost, InfrastructureError, SpecError, StoreError
+from maelstrom.errors import (
+    ConnectionLost,
+    InfrastructureError,
+    SpecError,
+    StoreError,
+    TrustError,
+)
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 from maelstrom.model.manifest import Manifest
@@ -30,7 +37,6 @@ from maelstrom.wire.greeting import Role, hello
 if TYPE_CHECKING:  # A stand-alone broker keeps none, and need not load what it takes.
     from maelstrom.broker.journal import Journal
 
-JOBS_PER_CLIENT_MAX = 1_000_000
 COPIES_AT_ONCE_MAX = 4
 CLIENT_GRACE_S = 120.0
 WORKER_GRACE_S = 2.0
@@ -63,14 +69,16 @@ class Broker:
         has_one_client: bool = False,
         journal: "Journal | None" = None,
         access: Access | None = None,
+        quota: Quota = NO_QUOTA,
     ) -> None:
+        self.quotas = Quotas(quota)
         self.log = logging.getLogger("maelstrom.broker")
         self.access = access or Access()
         self.store = store
         self.journal = journal
         self.on_end = on_end
         self.has_one_client = has_one_client
-        self.scheduler = Scheduler()
+        self.scheduler = Scheduler(owner_slots_max=quota.slots)
         self.gatherer = Gatherer()
         self.clients: dict[ClientId, ClientPeer] = {}
         self.workers: dict[WorkerId, WorkerPeer] = {}
@@ -179,6 +187,7 @@ class Broker:
             elif submit is not None:
                 self.clients[job.client].jobs[job.number] = None
                 self.jobs[job] = Job(submit, attempt)
+                self.quotas.take_job(self.clients[job.client].owner, 0)
                 self.gather(gatherer.JobArrived(job, submit.layers))
         while self._tasks:
             await asyncio.gather(*self._tasks)
@@ -192,7 +201,7 @@ class Broker:
         self.clients[client.id] = client
         if self.journal is not None:
             self.journal.join(client.id, client.token)
-        self.schedule(events.ClientJoined(client.id))
+        self.schedule(events.ClientJoined(client.id, client.owner))
 
     def client_absent(self, client: ClientPeer) -> None:
         """A client cannot be reached."""
@@ -208,6 +217,7 @@ class Broker:
             self.journal.leave(client.id)
         for job in client.jobs:
             del self.jobs[JobId(client.id, job)]
+            self.quotas.end_job(client.owner)
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
         if self.has_one_client:
@@ -219,8 +229,11 @@ class Broker:
             raise SpecError(f"a job cannot have the number {submit.number}")
         if submit.number in client.jobs:
             raise SpecError(f"job {submit.number} was submitted twice")
-        if len(client.jobs) >= JOBS_PER_CLIENT_MAX:
-            raise SpecError(f"more than {JOBS_PER_CLIENT_MAX} jobs at a time")
+        try:
+            self.quotas.take_job(client.owner, len(submit.spec))
+        except Busy as busy:
+            client.tell(submit.number, encode(InfrastructureFault(busy.message, busy.hint)))
+            return
         job = JobId(client.id, submit.number)
         client.jobs[submit.number] = None
         self.jobs[job] = Job(submit)
@@ -348,6 +361,7 @@ class Broker:
         del self.jobs[job]
         client = self.clients[job.client]
         del client.jobs[job.number]
+        self.quotas.end_job(client.owner)
         if self.journal is not None:
             self.journal.end(job, outcome)
         client.tell(job.number, outcome)
@@ -358,9 +372,20 @@ class Broker:
         """A worker is ready for jobs."""
         if join.slots < 1 or any(amount < 1 for _, amount in join.resources):
             raise SpecError("a worker without slots")
-        worker.name = join.name
+        worker.name = worker.identity.name if worker.identity is not None else join.name
+        self._check_name(worker)
         self.workers[worker.id] = worker
         self.schedule(events.WorkerJoined(worker.id, join.slots, join.resources, join.holding))
+
+    def _check_name(self, worker: WorkerPeer) -> None:
+        """Refuse a second worker with one certificate, unless the first one may be gone."""
+        for other in self.workers.values():
+            if worker.identity is None or other.identity != worker.identity or other.is_absent:
+                continue
+            raise TrustError(
+                f"{worker.identity} is here already, from {other.connection.peer}",
+                hint="every worker needs a certificate of its own",
+            )
 
     def worker_absent(self, worker: WorkerPeer) -> None:
         """A worker cannot be reached."""

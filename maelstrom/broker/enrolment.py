@@ -15,6 +15,7 @@ from maelstrom.wire.connection import Codec, Connection
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
 
+STAY_S_MAX = 30.0
 REQUESTS_MAX = 4
 """On one connection: who guesses tokens must come again for each few."""
 
@@ -28,12 +29,15 @@ class JoinPeer(Peer):
         super().__init__(broker, connection)
         connection.frame_bytes_limit(UNKNOWN_FRAME_BYTES_MAX)
         self._requests = 0
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(STAY_S_MAX, connection.abort, TrustError("it took too long"))
 
     def received(self, message: messages.JoinToBroker) -> None:
         """Answer, or refuse and end it."""
-        self._requests += 1
-        if self._requests > REQUESTS_MAX:
-            raise TrustError("too many requests on one connection")
+        if not isinstance(message, messages.Ping):
+            self._requests += 1
+            if self._requests > REQUESTS_MAX:
+                raise TrustError("too many requests on one connection")
         match message:
             case messages.AskAuthority():
                 tls = self.broker.access.tls
@@ -44,6 +48,11 @@ class JoinPeer(Peer):
                 pass
             case _:
                 assert_never(message)
+
+    def lost(self, error: MaelstromError | None) -> None:
+        """It is gone."""
+        super().lost(error)
+        self._timer.cancel()
 
     async def _answer(self, message: messages.Enrol | messages.Renew) -> None:
         try:

@@ -14,6 +14,8 @@ class ClientJoined(msgspec.Struct, frozen=True):
     """A client may submit jobs now."""
 
     client: ClientId
+    owner: str = ""
+    """Whose it is: all that are one owner's share his limit of slots. Empty for itself alone."""
 
 
 class ClientLeft(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, assert_never
 
 from maelstrom.broker import events, gatherer
+from maelstrom.broker.quota import Busy
 from maelstrom.errors import MaelstromError, ProtocolError, StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, WorkerId
@@ -159,6 +160,8 @@ class ClientPeer(LastingPeer):
     ) -> None:
         super().__init__(broker, connection)
         self.id = ClientId(broker.next_number()) if client is None else client
+        # Whom its limits are for. After our restart we know him no more, and he stays a stranger.
+        self.owner = str(self.identity) if self.identity is not None else f"client {self.id}"
         self.jobs: dict[int, None] = {}
         self._outbox: Outbox[tuple[int, bytes]] = Outbox()
         self._unsure: list[tuple[int, bytes]] = []
@@ -347,8 +350,9 @@ class BlobPeer(Peer):
             raise ProtocolError(f"blob {digest.short} was sent without being asked for")
         self._digest, self._left, self._refusal = digest, digest.size, ""
         try:
+            self.broker.quotas.take_content(self._owner.owner, digest.size)
             self._writer = self.broker.store.writer(digest, is_executable=is_executable)
-        except StoreError as error:
+        except (StoreError, Busy) as error:
             self._refusal = error.message
         self.connection.expect_raw(digest.size)
         if not digest.size:

@@ -11,6 +11,7 @@ Rules of this file:
 """
 
 import heapq
+import sys
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -38,7 +39,14 @@ Turn: TypeAlias = tuple[int, int, ClientId]
 
 
 @dataclass(slots=True)
+class _Owner:
+    held: int = 0
+    clients: dict[ClientId, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Share:
+    owner: str
     held: int = 0
     served: int = 0
     queued: int = 0
@@ -53,7 +61,9 @@ class _Share:
 class Queue:
     """All jobs that wait for a worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, owner_slots_max: int = 0) -> None:
+        self._owner_slots_max = owner_slots_max or sys.maxsize
+        self._owners: dict[str, _Owner] = {}
         self._shares: dict[ClientId, _Share] = {}
         self._tickets = 0
         # How many jobs of each shape wait, of clients that are here.
@@ -70,10 +80,12 @@ class Queue:
 
     # Clients
 
-    def join(self, client: ClientId) -> None:
+    def join(self, client: ClientId, owner: str = "") -> None:
         """A client is here; it is served like the one served least so far."""
+        name = owner or f"#{client}"
+        self._owners.setdefault(name, _Owner()).clients[client] = None
         served = min((share.served for share in self._shares.values()), default=0)
-        self._shares[client] = _Share(served=served)
+        self._shares[client] = _Share(name, served=served)
 
     def absent(self, client: ClientId, *, is_absent: bool) -> None:
         """A client went away for a while, or came back."""
@@ -88,7 +100,13 @@ class Queue:
     def leave(self, client: ClientId) -> list[list[Place]]:
         """A client and all its queued jobs are gone; return what is to be thrown away."""
         self.absent(client, is_absent=True)
-        return list(self._shares.pop(client).heaps.values())
+        share = self._shares.pop(client)
+        owner = self._owners[share.owner]
+        del owner.clients[client]
+        self._hold_for(owner, -share.held)
+        if not owner.clients:
+            del self._owners[share.owner]
+        return list(share.heaps.values())
 
     def hold(self, client: ClientId, slots: int) -> None:
         """Note that a client's jobs hold so many slots more, or fewer."""
@@ -96,11 +114,24 @@ class Queue:
         if share is not None:
             share.held += slots
             share.served += max(slots, 0)
+            self._hold_for(self._owners[share.owner], slots)
             self._enter(client, share)
+
+    def _hold_for(self, owner: _Owner, slots: int) -> None:
+        was_full = owner.held >= self._owner_slots_max
+        owner.held += slots
+        if was_full != (owner.held >= self._owner_slots_max):
+            for client in owner.clients:
+                self._enter(client, self._shares[client])
+
+    def _may_take(self, share: _Share) -> bool:
+        """Whether a client takes turns at all."""
+        is_full = self._owners[share.owner].held >= self._owner_slots_max
+        return bool(share.queued) and not share.is_absent and not is_full
 
     def _enter(self, client: ClientId, share: _Share) -> None:
         """Let a client take turns by what it holds now, if it has anything queued."""
-        if not share.queued or share.is_absent:
+        if not self._may_take(share):
             share.turn = None
             return
         turn = (share.held, share.served, client)
@@ -209,11 +240,15 @@ class Queue:
             assert share.queued == sum(found.values()), "a share counts all its queued jobs"
             assert share.held >= 0, "nobody holds less than nothing"
             if share.queued and not share.is_absent:
+                for shape, count in found.items():
+                    _count(present, shape, count)
+            if self._may_take(share):
                 turn = (share.held, share.served, client)
                 assert share.turn == turn, "who waits takes turns by what it holds"
                 assert self._turns.count(turn) == 1, "nobody takes two turns"
-                for shape, count in found.items():
-                    _count(present, shape, count)
+        for owner in self._owners.values():
+            held = sum(self._shares[client].held for client in owner.clients)
+            assert owner.held == held, "an owner holds what his clients hold"
         assert self._shapes == present, "jobs of those who are here are counted"
 
 

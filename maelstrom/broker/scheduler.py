@@ -61,12 +61,12 @@ TRASH_PER_EVENT = 1000
 class Scheduler:
     """The core; `handle` is the only way in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, owner_slots_max: int = 0) -> None:
         self._fleet = Fleet()
         self._workers = self._fleet.workers
         # Those whose end was not told; the others are known to their workers only.
         self._jobs: dict[ClientId, dict[int, Job]] = {}
-        self._queue = Queue()
+        self._queue = Queue(owner_slots_max=owner_slots_max)
         self._count = 0
         self._recalls = 0
         self._now_s = 0.0
@@ -94,9 +94,9 @@ class Scheduler:
                 return self._join(event)
             case WorkerLost(worker):
                 return self._lose(worker)
-            case ClientJoined(client):
+            case ClientJoined(client, owner):
                 self._jobs[client] = {}
-                self._queue.join(client)
+                self._queue.join(client, owner)
                 return []
             case ClientLeft(client):
                 return self._leave(client)

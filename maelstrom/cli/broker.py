@@ -11,6 +11,7 @@ from pathlib import Path
 
 from maelstrom.broker.access import Access
 from maelstrom.broker.daemon import Broker
+from maelstrom.broker.quota import Quota
 from maelstrom.cli.ending import end
 from maelstrom.cli.service import announced
 from maelstrom.store.disk import DiskStore
@@ -31,13 +32,15 @@ async def serve_pairs(store: DiskStore, descriptors: list[int]) -> None:
         await broker.close()
 
 
-async def serve_address(store: DiskStore, address: Address, journal: Path, access: Access) -> None:
+async def serve_address(
+    store: DiskStore, address: Address, journal: Path, access: Access, quota: Quota
+) -> None:
     """Serve whoever comes until a signal."""
     from maelstrom.broker.journal import Journal
     from maelstrom.wire.listener import Listener
 
     stop = _stop_on_signals()
-    broker = Broker(store, stop.set, journal=Journal(journal), access=access)
+    broker = Broker(store, stop.set, journal=Journal(journal), access=access, quota=quota)
     listener: Listener | None = None
     try:
         await broker.restore()

@@ -9,6 +9,7 @@ import click
 import platformdirs
 
 from maelstrom import __version__
+from maelstrom.broker.quota import JOBS_MAX, Quota
 from maelstrom.cli import logs
 from maelstrom.cli.config import Program
 from maelstrom.errors import UserError
@@ -119,6 +120,27 @@ def _open_tls(
     type=click.Path(path_type=Path, dir_okay=False),
     help="File in which the jobs at hand are written down. [default: beside the store]",
 )
+@click.option(
+    "--client-jobs",
+    type=click.IntRange(1),
+    default=JOBS_MAX,
+    show_default=True,
+    help="How many jobs one client may have at a time, queued or running.",
+)
+@click.option(
+    "--client-bytes",
+    type=SizeType(),
+    default="64G",
+    show_default=True,
+    help="How much one client may give for the jobs it has.",
+)
+@click.option(
+    "--client-slots",
+    type=click.IntRange(0),
+    default=0,
+    show_default="no limit",
+    help="How many slots one client may hold at a time.",
+)
 @_log_level
 @_log_form
 @_version
@@ -129,6 +151,9 @@ def broker(
     store: Path | None,
     store_size: int,
     journal: Path | None,
+    client_jobs: int,
+    client_bytes: int,
+    client_slots: int,
     log_level: str,
     log_form: str,
 ) -> None:
@@ -165,7 +190,10 @@ def broker(
     access = Access(_open_tls(listen, identity, Role.BROKER, lists), authority)
     root = store or _default_store("broker-store")
     kept = journal or root.with_name(f"{root.name}-journal.sqlite")
-    asyncio.run(serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept, access))
+    quota = Quota(client_jobs, client_bytes, client_slots)
+    asyncio.run(
+        serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept, access, quota)
+    )
 
 
 @click.command(cls=Program, program="worker")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -162,8 +162,8 @@ def public_key(content: bytes) -> ec.EllipticCurvePublicKey:
     try:
         found = x509.load_pem_x509_csr(content)
         key = found.public_key()
-        is_proved = found.is_signature_valid
-    except ValueError as error:
+        is_proved = isinstance(key, ec.EllipticCurvePublicKey) and found.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise TrustError(f"a request that cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise TrustError("a request for a key of another kind than P-256")

@@ -1,8 +1,13 @@
+import base64
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maelstrom.errors import TrustError, UserError
 from maelstrom.trust import build, tokens
@@ -11,6 +16,7 @@ from maelstrom.trust.holder import Holder
 from maelstrom.trust.identity import Identity, Role
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
+KEY = build.new_key()
 ANN = Identity(Role.CLIENT, "ann")
 ALPHA = Identity(Role.WORKER, "alpha")
 
@@ -119,6 +125,20 @@ def test_a_holder_takes_only_the_answer_to_its_request(
 def test_garbage_is_no_request(authority: Authority, content: bytes) -> None:
     with pytest.raises(TrustError, match="request that cannot be read"):
         authority.issue(content, ANN, now=NOW)
+
+
+@given(st.integers(0, 2000), st.integers(0, 255))
+def test_a_request_with_a_wrong_byte_is_never_more_than_refused(at: int, byte: int) -> None:
+    der = x509.load_pem_x509_csr(build.request(KEY, "x")).public_bytes(Encoding.DER)
+    wrong = bytearray(der)
+    wrong[at % len(der)] = byte
+    text = base64.encodebytes(wrong).decode()
+    pem = f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n"
+    try:
+        key = build.public_key(pem.encode())
+    except TrustError:
+        return
+    assert key == KEY.public_key()
 
 
 def test_a_token_is_good_once(authority: Authority) -> None:

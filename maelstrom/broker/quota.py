@@ -1,0 +1,83 @@
+"""How much each client may have at a time; no I/O, no clock.
+
+Rules of this file:
+1. All sessions of one holder of a certificate count as one client.
+2. Whoever has enough is told that the broker is busy, and by what; others never notice.
+3. Bytes count from the first job of a client to its last: what the broker keeps for it meanwhile.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from maelstrom.errors import InfrastructureError
+
+JOBS_MAX = 1_000_000
+BYTES_MAX = 64 << 30
+
+
+class Busy(InfrastructureError):
+    """A client has as much as it may have."""
+
+
+class Quota(NamedTuple):
+    """What one client may have."""
+
+    jobs: int = JOBS_MAX
+    size_bytes: int = BYTES_MAX
+    """Of specs and contents it gives."""
+    slots: int = 0
+    """At a time; 0 for as many as there are."""
+
+
+NO_QUOTA = Quota()
+
+
+@dataclass(slots=True)
+class _Usage:
+    jobs: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Quotas:
+    """What all clients have."""
+
+    quota: Quota = NO_QUOTA
+    _usage: dict[str, _Usage] = field(default_factory=dict)
+
+    def take_job(self, owner: str, size_bytes: int) -> None:
+        """Count a job; raises Busy, and then it is not counted."""
+        usage = self._usage.setdefault(owner, _Usage())
+        if usage.jobs >= self.quota.jobs:
+            raise Busy(
+                f"the broker is busy: {owner} has {usage.jobs} jobs, and may have no more",
+                hint="submit fewer at a time, or have the broker's --client-jobs raised",
+            )
+        self._take_bytes(owner, usage, size_bytes)
+        usage.jobs += 1
+
+    def take_content(self, owner: str, size_bytes: int) -> None:
+        """Count content that a client gives; raises Busy."""
+        self._take_bytes(owner, self._usage.setdefault(owner, _Usage()), size_bytes)
+
+    def _take_bytes(self, owner: str, usage: _Usage, size_bytes: int) -> None:
+        if usage.size_bytes + size_bytes > self.quota.size_bytes:
+            raise Busy(
+                f"the broker is busy: {owner} gave it {usage.size_bytes} bytes for its jobs, and "
+                f"{size_bytes} more are too many",
+                hint=f"the limit is {self.quota.size_bytes}; wait until jobs have ended, or have "
+                "the broker's --client-bytes raised",
+            )
+        usage.size_bytes += size_bytes
+
+    def end_job(self, owner: str) -> None:
+        """A job has ended, or its client left."""
+        usage = self._usage[owner]
+        usage.jobs -= 1
+        if not usage.jobs:
+            del self._usage[owner]
+
+    def usage(self, owner: str) -> tuple[int, int]:
+        """Return a client's jobs and bytes."""
+        usage = self._usage.get(owner, _Usage())
+        return usage.jobs, usage.size_bytes
