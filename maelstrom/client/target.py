@@ -2,7 +2,8 @@
 
 Rules of this file:
 1. In a container the layers are, lowest first: the system's base, Python if the test needs it, the
-   declared ones, shared libraries, data, program. The environment is the same on every host.
+   host's programs it starts, the declared ones, shared libraries, data, program. The environment is
+   the same on every host.
 2. On the host the same paths are taken from the checkout; what stands for the layers in a job's
    identity is then the digest of what the build tool knows of the files.
 3. Layers that tests share are built once.
@@ -10,6 +11,7 @@ Rules of this file:
 
 import os
 import posixpath
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Hashable, Mapping
@@ -21,7 +23,7 @@ from maelstrom.client.testrun import TargetPlan
 from maelstrom.errors import LayerError, SpecError
 from maelstrom.frameworks import detect_directory, detect_file, framework
 from maelstrom.frameworks.base import Target
-from maelstrom.layers import python, system
+from maelstrom.layers import elf, programs, python, system
 from maelstrom.layers.build import BuiltLayer, Hasher, build, files
 from maelstrom.model.digest import Digest
 from maelstrom.model.layer import PROJECT_ROOT, Python, SharedLibraries
@@ -112,7 +114,11 @@ class ContainerPlanner:
         if name in PYTHON_FRAMEWORKS or _is_script(description):
             spec = Python()
             layers += self._once("python", lambda: [build(spec, project=project, hasher=hasher)])
-        for recipe in description.layers:
+        tools = (*description.tools, *_interpreters(description))
+        for recipe in (
+            [{"type": "programs", "programs": tools}] if tools else [],
+            *description.layers,
+        ):
             layers += self._once(
                 repr(recipe),
                 lambda recipe=recipe: recipes.build_all(  # type: ignore[misc]
@@ -120,12 +126,13 @@ class ContainerPlanner:
                 ),
             )
         binaries = tuple(file.path for file in description.programs if _is_file(file))
+        beside = tuple(file.path for file in description.files if _is_program(file.path))
         environment = dict(description.environment)
         layers += self._once(
-            (binaries, environment.get("LD_LIBRARY_PATH")),
+            (binaries, beside, environment.get("LD_LIBRARY_PATH")),
             lambda: [
                 build(
-                    SharedLibraries(binaries),
+                    SharedLibraries(binaries, beside=beside),
                     project=project,
                     hasher=hasher,
                     environment=environment,
@@ -170,6 +177,22 @@ def detected(description: Description) -> str:
 
 def _is_script(description: Description) -> bool:
     return any(file.relative.endswith(".py") for file in description.programs)
+
+
+def _interpreters(description: Description) -> list[str]:
+    """Name what runs programs that are scripts; what this host lacks, a layer may have."""
+    found: list[str] = []
+    for file in description.programs:
+        if _is_file(file) and not file.relative.endswith(".py"):
+            found += filter(shutil.which, programs.interpreters(file.path))
+    return found
+
+
+def _is_program(path: str) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & 0o111) and elf.is_elf(path)
+    except OSError:
+        return False  # Whoever makes the layer of it says what is wrong.
 
 
 def _looks_like_test(path: str) -> bool:

@@ -175,6 +175,8 @@ def _add_shared_libraries(
     library_path = tuple(path for path in given.replace(";", ":").split(":") if path)
     if spec.prefix == Prefix():
         programs.add_libraries(tree, hosts, binaries, library_path=library_path)
+        for path in spec.beside:
+            programs.add_libraries_found(tree, hosts, path, library_path=library_path)
         return
     moved = Placer(tree, hosts, spec.prefix)
     for path in programs.libraries(hosts, binaries, library_path=library_path).files:

@@ -40,15 +40,20 @@ def with_interpreters(path: str, search_path: str, project: str) -> list[str]:
     while at < len(found):
         if at > SCRIPT_DEPTH_MAX:
             raise LayerError(f"the interpreter of script {path!r} is a script, too deep")
-        words = _shebang(found[at])
-        if words:
-            found.append(look_up(words[0], search_path=search_path, project=project))
-            if posixpath.basename(words[0]) == "env":
-                names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
-                if names:
-                    found.append(look_up(names[0], search_path=search_path, project=project))
+        found += [
+            look_up(name, search_path=search_path, project=project) for name in interpreters(found[at])
+        ]
         at += 1
     return found
+
+
+def interpreters(path: str) -> list[str]:
+    """Return the programs that the first line of a script asks for; none if it is no script."""
+    words = _shebang(path)
+    if not words or posixpath.basename(words[0]) != "env":
+        return words[:1]
+    names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return [words[0], *names[:1]]
 
 
 def _shebang(path: str) -> list[str]:
@@ -81,6 +86,18 @@ def add_libraries(
 ) -> None:
     """Add all shared libraries that binaries need, but not the binaries."""
     add_closure(tree, hosts, libraries(hosts, binaries, library_path=library_path))
+
+
+def add_libraries_found(
+    tree: Tree, hosts: HostPaths, path: str, *, library_path: tuple[str, ...]
+) -> None:
+    """Add what is found here of a file that may be a program, and may be for another machine."""
+    try:
+        closure = elf.closure([path], library_path=library_path, in_container=hosts.in_container)
+    except LayerError:
+        return  # Damaged, perhaps for the sake of the test.
+    here = tuple(library for library in closure.files if os.path.exists(library))
+    add_closure(tree, hosts, closure._replace(files=here))
 
 
 def add_closure(tree: Tree, hosts: HostPaths, closure: elf.Closure) -> None:

@@ -62,6 +62,8 @@ class SharedLibraries(
 
     binaries: tuple[str, ...]
     prefix: Prefix = Prefix()
+    beside: tuple[str, ...] = ()
+    """Files that may be programs which the binaries start: what these lack here is left out."""
 
 
 class Programs(msgspec.Struct, frozen=True, tag="programs", forbid_unknown_fields=True):

@@ -169,7 +169,8 @@ class LiveReporter:
         for place, seconds in long[: max(1, min(LONG_MAX, rows // 4))]:
             line = Text(f"{seconds:.0f}s".rjust(WIDTH) + " ", style="yellow")
             line.append(text.name(place.target), "bold not yellow")
-            line.append("  " + text.name(place.case), "default")
+            if place.case != place.target:
+                line.append("  " + text.name(place.case), "default")
             shown.append(line)
         targets = dict.fromkeys(text.name(place.target) for place in self._since)
         if targets:

@@ -3,6 +3,8 @@
 The layout follows cargo and nextest: a status in a right-aligned column, then what it is about.
 """
 
+from collections.abc import Callable
+
 from maelstrom.model.case import CaseResult, Status
 from maelstrom.report import text
 from maelstrom.report.events import TargetFailed
@@ -59,7 +61,7 @@ class Wording:
         head = [
             self._status(verdict.status, _WORDS[verdict.status]),
             self._paint(_time(result), DIM),
-            f"{self._paint(text.name(result.target), BOLD)}  {text.name(result.case)}",
+            self._place(result),
         ]
         line = " ".join(head)
         if verdict.status.is_good:
@@ -110,8 +112,7 @@ class Wording:
         lines.append(self._row("Summary", BOLD, told))
         lines.append(" " * (WIDTH + 1) + self.counts(summary))
         for i, slow in enumerate(summary.slowest):
-            place = f"{text.name(slow.target)}  {text.name(slow.case)}"
-            row = f"{duration(slow.duration_s):>8}  {place}"
+            row = f"{duration(slow.duration_s):>8}  {_place(slow.target, slow.case)}"
             lines.append(self._row("" if i else "Slowest", BOLD, row))
         return lines + self._failures(summary)
 
@@ -140,10 +141,7 @@ class Wording:
         failures = [r for r in summary.failures if r.verdict.status is not Status.CANCELLED]
         for result in failures[:LISTED_FAILURES_MAX]:
             status = result.verdict.status
-            line = (
-                f"{self._status(status, _WORDS[status])} "
-                f"{self._paint(text.name(result.target), BOLD)}  {text.name(result.case)}"
-            )
+            line = f"{self._status(status, _WORDS[status])} {self._place(result)}"
             reason = text.name(result.verdict.reason)
             lines.append(f"{line}: {reason}" if reason else line)
         if (left := len(failures) - LISTED_FAILURES_MAX) > 0:
@@ -158,6 +156,9 @@ class Wording:
             self._row("" if i else "Run again", BOLD, text.name(command))
             for i, command in enumerate(commands)
         ]
+
+    def _place(self, result: CaseResult) -> str:
+        return _place(result.target, result.case, paint=lambda name: self._paint(name, BOLD))
 
     def _row(self, title: str, sgr: str, told: str) -> str:
         return f"{self._paint(title.rjust(WIDTH), sgr) if title else ' ' * WIDTH} {told}".rstrip()
@@ -185,6 +186,12 @@ def _time(result: CaseResult) -> str:
     if result.verdict.status is Status.DISABLED:
         return "[        ]"
     return f"[{result.duration_s:7.3f}s]"
+
+
+def _place(target: str, case: str, paint: Callable[[str], str] = str) -> str:
+    """Return target and case; a program that is one case has one name for both."""
+    place = paint(text.name(target))
+    return place if case == target else f"{place}  {text.name(case)}"
 
 
 def _number(count: int, one: str, many: str) -> str:

@@ -25,7 +25,7 @@ from maelstrom.scons.surroundings import Surroundings
 
 _SIGNATURE = "_MAELSTROM_SIGNATURE"
 _TEST_KEYWORDS = ("arguments", "cases", "data", "env_vars", "framework", "ignore", "layers",
-                  "mounts", "network", "resources", "stdin", "timeout", "user",
+                  "mounts", "network", "programs", "resources", "stdin", "timeout", "user",
                   "working_directory")  # fmt: skip
 _WITH_CASES = ("", "plain", "tap")
 """Frameworks in which a program is one case, so that its cases may be declared."""
@@ -109,6 +109,7 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         programs=tuple(programs),
         relatives=tuple(files.relative(complain, node) for node in programs),
         data=tuple(dict.fromkeys(spread)),
+        tools=keywords.strings(complain, "programs", given.get("programs")),
         layers=tuple(layers),
         arguments=keywords.strings(complain, "arguments", given.get("arguments")),
         environment=keywords.environment(complain, given.get("env_vars")),
@@ -158,7 +159,7 @@ def _build(
 
 def _signature(test: Test) -> str:
     """All of a declaration that changes results and is no file."""
-    plain = (test.framework, test.relatives, test.arguments, test.environment,
+    plain = (test.framework, test.relatives, test.tools, test.arguments, test.environment,
              test.working_directory, test.network, test.mounts, test.timeout_s, test.user,
              test.limits, test.resources, test.cases, str(test.stdin))  # fmt: skip
     return json.dumps(plain, default=repr, sort_keys=True)

@@ -52,6 +52,7 @@ class Test(NamedTuple):
     programs: tuple[Any, ...]
     relatives: tuple[str, ...]
     data: tuple[Any, ...]
+    tools: tuple[str, ...]
     layers: tuple[Any, ...]
     arguments: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
@@ -267,6 +268,7 @@ class Tests:
                 )
                 for node in test.data
             ),
+            tools=test.tools,
             layers=tuple(self.layers[node].recipes for node in test.layers),
             arguments=test.arguments,
             environment=tuple(sorted(environment.items())),

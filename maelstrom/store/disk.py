@@ -90,7 +90,7 @@ class DiskStore:
             if any(self.root.iterdir()) and not tag.exists():
                 raise StoreError(
                     f"`{self.root}` is not empty and not a store of ours",
-                    hint="name a directory that does not exist yet",
+                    hint="remove it if nothing in it is yours, or name one that does not exist yet",
                 )
             tag.write_bytes(CACHEDIR_TAG)
 

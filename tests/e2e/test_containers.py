@@ -124,6 +124,18 @@ def test_verdicts_are_the_same_on_the_host_and_in_containers(project: Project) -
     assert again.has("1 failed", "1 timed out", "1 crashed")
 
 
+def test_a_script_has_its_interpreter_and_the_programs_it_starts(project: Project) -> None:
+    project.write(tool_dot_c="#include <zlib.h>\nint main(void) { return !zlibVersion(); }\n")
+    project.put("run.sh", "#!/bin/sh\n./tool && echo seen | sed s/seen/found/ | grep found\n")
+    (project.root / "run.sh").chmod(0o755)
+    project.sconstruct(
+        "tool = env.Program('tool', 'tool.c', LIBS=['z'])\n"
+        "env.MaelstromTest('script', 'run.sh', data=tool, programs=['sed', 'grep'])\n"
+    )
+    ran = project.scons("test", "--maelstrom")
+    assert ran.has("1 passed"), ran.out
+
+
 def test_declared_layers_are_there(project: Project) -> None:
     project.write(t_dot_sh="#!/bin/sh\ncat /opt/motto && test -d /opt/empty && exec head -n1 d/x\n")
     project.put("d/x", "deep\n")

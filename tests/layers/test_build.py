@@ -315,3 +315,20 @@ def test_importing_the_layers_loads_nothing_else() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout.strip() == "['maelstrom.layers']"
+
+
+def test_programs_beside_a_test_bring_the_libraries_that_are_here(
+    project: Path, hasher: Hasher, tmp_path: Path
+) -> None:
+    source = tmp_path / "gone.c"
+    source.write_text("int gone(void) { return 0; }\nint main(void) { return gone(); }\n")
+    for output, options in (("libgone.so", ["-shared"]), ("needs", ["-L.", "-lgone"])):
+        command = ["gcc", "-o", output, source, *options, "-fPIC", "-Wl,--no-as-needed", "-lm"]
+        subprocess.run(command, cwd=project, check=True)
+    (project / "libgone.so").unlink()
+    (project / "damaged").write_bytes(b"\x7fELF" + bytes(20))
+    beside = tuple(os.fspath(project / name) for name in ("needs", "damaged"))
+    found = names(SharedLibraries((), beside=beside), project, hasher)
+    assert any(name.endswith("/libm.so.6") for name in found)
+    assert any("/ld-linux" in name for name in found)
+    assert not any("gone" in name or "damaged" in name for name in found)

@@ -199,3 +199,9 @@ def test_the_list_of_failures_has_an_end() -> None:
     summary = told(story.end()).split("Summary")[1]
     assert summary.count("FAIL ") == 200
     assert "... and 50 more" in summary
+
+
+def test_a_program_that_is_one_case_has_its_name_once() -> None:
+    story = Story()
+    story.verdict("codec", "codec", Status.FAILED, "exited with status 1")
+    assert told(story.end(), "simple").count("codec") == 2
