@@ -346,7 +346,9 @@ class BlobPeer(Peer):
     def _begin(self, digest: Digest, *, is_executable: bool) -> None:
         if not isinstance(self._owner, ClientPeer):
             raise ProtocolError("only a client puts blobs")
-        if not self.broker.gatherer.is_wanted(digest, self._owner.id):
+        is_wanted = self.broker.gatherer.is_wanted(digest, self._owner.id)
+        # One that came just before a connection broke is sent again.
+        if not is_wanted and self.broker.store.missing([digest]):
             raise ProtocolError(f"blob {digest.short} was sent without being asked for")
         self._digest, self._left, self._refusal = digest, digest.size, ""
         try:

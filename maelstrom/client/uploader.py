@@ -43,11 +43,17 @@ class Uploader:
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._is_lost = False
+        self._is_closed = False
         self._backoff = Backoff(random.random)
+        self._under_way: Digest | None = None
+        # What was sent and not answered: until then nobody knows whether the broker has it.
+        self._unanswered: dict[Digest, None] = {}
+        self._sent_again: set[Digest] = set()
 
     def disconnected(self) -> None:
         """Forget what is to be sent: the broker asks again when it is there again."""
         self._queue.clear()
+        self._unanswered.clear()
 
     def welcomed(self, control: Connection, token: str, *, is_local: bool) -> None:
         """Hear what the broker makes of us, by this connection."""
@@ -71,11 +77,15 @@ class Uploader:
                 self._queue.append(digest)
         for start in range(0, len(files), OFFER_FILES_MAX):
             self._control.send(messages.Offer(tuple(files[start : start + OFFER_FILES_MAX])))
-        if self._queue and self._task is None:
+        self._start()
+
+    def _start(self) -> None:
+        if self._queue and self._task is None and not self._is_closed:
             self._task = asyncio.get_running_loop().create_task(self._upload_all())
 
     async def close(self) -> None:
         """Stop."""
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -91,14 +101,15 @@ class Uploader:
 
     async def _upload_all(self) -> None:
         while self._queue:
-            digest = self._queue.popleft()
+            digest = self._under_way = self._queue.popleft()
             try:
                 await self._upload_patiently(digest)
             except Exception as error:
                 # Whatever it is: the broker waits for an answer.
+                self._unanswered.pop(digest, None)
                 reason = error.message if isinstance(error, MaelstromError) else str(error)
                 self._control.send(messages.Withhold(digest, reason))
-        self._task = None
+        self._under_way = self._task = None
 
     async def _upload_patiently(self, digest: Digest) -> None:
         for tries_left in reversed(range(UPLOADS_MAX)):
@@ -119,7 +130,7 @@ class Uploader:
             if len(source) != digest.size:
                 raise InfrastructureError(f"content {digest.short} is not what was offered")
             connection = await self._connect()
-            connection.send(messages.Put(digest))
+            self._put(connection, messages.Put(digest))
             await self._send(connection, source)
             return
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -129,7 +140,7 @@ class Uploader:
             if status.st_size != digest.size:
                 raise InfrastructureError(f"`{source}` is not what it was when it was hashed")
             connection = await self._connect()
-            connection.send(messages.Put(digest, bool(status.st_mode & 0o111)))
+            self._put(connection, messages.Put(digest, bool(status.st_mode & 0o111)))
             left = digest.size
             while left:
                 chunk = await asyncio.to_thread(file.read, min(left, CHUNK_BYTES))
@@ -138,6 +149,10 @@ class Uploader:
                     raise InfrastructureError(f"`{source}` became shorter while it was sent")
                 left -= len(chunk)
                 await self._send(connection, chunk)
+
+    def _put(self, connection: Connection, put: messages.Put) -> None:
+        self._unanswered[put.digest] = None
+        connection.send(put)
 
     async def _send(self, connection: Connection, content: bytes) -> None:
         for start in range(0, len(content), CHUNK_BYTES):
@@ -164,12 +179,25 @@ class Uploader:
         """Go on: there is nothing to agree on."""
 
     def received(self, message: messages.FromBlobs) -> None:
-        """The broker keeps its own books of what it has."""
+        """Note that the broker has a content, or knows that it has not."""
+        if isinstance(message, messages.Stored | messages.Refused):
+            self._unanswered.pop(message.digest, None)
 
     def received_raw(self, chunk: bytes) -> None:
         """Refuse it: nothing comes this way."""
         raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
-    def lost(self, error: MaelstromError | None) -> None:  # noqa: ARG002  # It is sent again.
-        """What was under way must be sent again, if it is wanted again."""
+    def lost(self, error: MaelstromError | None) -> None:
+        """Send again, once, what may not have come; the broker waits for it."""
         self._is_lost = True
+        reason = error.message if error is not None else "the connection for contents is lost"
+        for digest in self._unanswered:
+            if digest == self._under_way:
+                continue  # Whoever is sending it will notice.
+            if digest in self._sent_again:
+                self._control.send(messages.Withhold(digest, reason))
+            else:
+                self._sent_again.add(digest)
+                self._queue.append(digest)
+        self._unanswered.clear()
+        self._start()

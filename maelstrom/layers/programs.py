@@ -41,7 +41,8 @@ def with_interpreters(path: str, search_path: str, project: str) -> list[str]:
         if at > SCRIPT_DEPTH_MAX:
             raise LayerError(f"the interpreter of script {path!r} is a script, too deep")
         found += [
-            look_up(name, search_path=search_path, project=project) for name in interpreters(found[at])
+            look_up(name, search_path=search_path, project=project)
+            for name in interpreters(found[at])
         ]
         at += 1
     return found

@@ -2,32 +2,117 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
 
 from maelstrom import __version__
 from maelstrom.client.uploader import Uploader
+from maelstrom.errors import InfrastructureError
+from maelstrom.model.digest import Digest
 from maelstrom.wire import messages
-from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.connection import encode
 from maelstrom.wire.dial import Reached
-from maelstrom.wire.greeting import Role, hello
+from maelstrom.wire.framing import frame
+from maelstrom.wire.greeting import Role, encode_hello, hello
 
-_FROM_BROKER: Codec[messages.BrokerToClient] = Codec(messages.BrokerToClient)
+WAIT_S = 10
+CONTENT = b"what the broker lacks"
+ONE, TWO = Digest("a" * 64, len(CONTENT)), Digest("b" * 64, len(CONTENT))
+
+
+class Control:
+    """The connection for messages, as far as the uploader knows it."""
+
+    def __init__(self) -> None:
+        self.sent: asyncio.Queue[Any] = asyncio.Queue()
+
+    def send(self, message: Any) -> None:
+        self.sent.put_nowait(message)
+
+
+class Broker:
+    """The other end, by hand; the uploader reaches it as often as `times`."""
+
+    def __init__(self, times: int) -> None:
+        self.control: Any = Control()
+        self._pairs = [socket.socketpair() for _ in range(times)]
+        for ours, _ in self._pairs:
+            ours.setblocking(False)
+        self._left = [theirs for _, theirs in self._pairs]
+        self.uploader = Uploader(self.control, lambda digest: CONTENT, self._reach)
+
+    async def _reach(self) -> Reached:
+        if not self._left:
+            raise InfrastructureError("nobody is there")
+        return Reached(self._left.pop(0))
+
+    async def receive(self, number: int, *contents: bytes) -> None:
+        """Wait until the uploader has said all this on its n-th connection."""
+        received = b""
+        while not all(content in received for content in contents):
+            more = asyncio.get_running_loop().sock_recv(self._pairs[number][0], 4096)
+            chunk = await asyncio.wait_for(more, WAIT_S)
+            assert chunk, "the uploader has left"
+            received += chunk
+
+    def answer(self, number: int, *answers: messages.Message) -> None:
+        greeting = frame(encode_hello(hello(Role.BROKER, __version__)))
+        said = b"".join(frame(encode(message)) for message in answers)
+        self._pairs[number][0].send(greeting + said)
+
+    def leave(self, number: int) -> None:
+        self._pairs[number][0].close()
+
+    async def withheld(self) -> messages.Withhold:
+        said = await asyncio.wait_for(self.control.sent.get(), WAIT_S)
+        assert isinstance(said, messages.Withhold)
+        return said
+
+
+def play(story: Callable[[Broker], Awaitable[None]], times: int) -> None:
+    async def run() -> None:
+        broker = Broker(times)
+        broker.uploader.welcomed(broker.control, "token", is_local=True)
+        await story(broker)
+        await broker.uploader.close()
+        for number in range(times):
+            broker.leave(number)
+
+    asyncio.run(run())
+
+
+def put(digest: Digest) -> bytes:
+    return frame(encode(messages.Put(digest))) + CONTENT
 
 
 def test_a_broker_of_our_own_is_greeted_at_once_however_late_the_first_content_is() -> None:
-    asyncio.run(_greet())
+    async def story(broker: Broker) -> None:
+        await broker.receive(0, b"token")
+
+    play(story, times=1)
 
 
-async def _greet() -> None:
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
+def test_what_may_not_have_come_before_the_connection_broke_is_sent_again() -> None:
+    async def story(broker: Broker) -> None:
+        broker.uploader.give([ONE, TWO])
+        await broker.receive(0, put(ONE), put(TWO))
+        broker.answer(0, messages.Stored(ONE))
+        broker.leave(0)
+        await broker.receive(1, put(TWO))
+        assert broker.control.sent.empty()
 
-    async def reach() -> Reached:
-        return Reached(ours)
+    play(story, times=2)
 
-    control = Connection(hello(Role.CLIENT, __version__), owner=None, codec=_FROM_BROKER)
-    uploader = Uploader(control, lambda digest: None, reach)
-    uploader.welcomed(control, "token", is_local=True)
-    said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(theirs, 1000), 5)
-    await uploader.close()
-    theirs.close()
-    assert b"token" in said
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_cannot_be_sent_again_is_withheld(times: int) -> None:
+    async def story(broker: Broker) -> None:
+        broker.uploader.give([ONE])
+        for number in range(times):
+            await broker.receive(number, put(ONE))
+            broker.leave(number)
+        assert (await broker.withheld()).digest == ONE
+
+    play(story, times)
