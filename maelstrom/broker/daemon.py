@@ -86,6 +86,7 @@ class Broker:
         self.jobs: dict[JobId, Job] = {}
         self._numbers = itertools.count(1 if journal is None else journal.first_number)
         self._connections: dict[Connection, bool] = {}
+        self._only_client: Connection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._copying = asyncio.Semaphore(COPIES_AT_ONCE_MAX)
         self.failure: InfrastructureError | None = None
@@ -121,15 +122,23 @@ class Broker:
         return self._connections[connection]
 
     async def adopt(self, descriptor: int) -> None:
-        """Take over a connected socket from the program that started us."""
+        """Take over a connected socket from the program that started us: its own one first.
+
+        When the only client is gone there is nothing left to do, be it before it has said hello.
+        """
         sock = socket.socket(fileno=descriptor)
         sock.setblocking(False)
+        connection = self.add(is_local=True, is_watched=False)
+        if self.has_one_client and self._only_client is None:
+            self._only_client = connection
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: self.add(is_local=True, is_watched=False), sock)
+        await loop.connect_accepted_socket(lambda: connection, sock)
 
     def ended(self, connection: Connection) -> None:
         """A connection is over."""
         self._connections.pop(connection, None)
+        if connection is self._only_client:
+            self.on_end()
 
     def welcome(self, peer: ClientPeer | WorkerPeer, *, is_local: bool) -> None:
         """Let a client or worker in."""
@@ -220,8 +229,6 @@ class Broker:
             self.quotas.end_job(client.owner)
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
-        if self.has_one_client:
-            self.on_end()
 
     def submitted(self, client: ClientPeer, submit: messages.Submit) -> None:
         """A client wants a job to be run."""

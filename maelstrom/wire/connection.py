@@ -120,7 +120,8 @@ class Connection(asyncio.Protocol):
             self._turn_away(error)
             return
         self._transport.write(frame(encode_hello(self._ours)))
-        self._timer = self._loop.call_later(GREETING_S_MAX, self._check_greeting)
+        if self.is_watched:
+            self._timer = self._loop.call_later(GREETING_S_MAX, self._check_greeting)
 
     def _turn_away(self, error: TrustError) -> None:
         """End what did not begin. The other end hears why; it is told nothing else."""
