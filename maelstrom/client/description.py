@@ -26,8 +26,6 @@ class Description(NamedTuple):
     programs: tuple[SourceFile, ...]
     files: tuple[SourceFile, ...]
     """All declared data, and what a Python test needs beside it."""
-    tools: tuple[str, ...]
-    """Programs of this host that it starts."""
     layers: tuple[tuple[Any, ...], ...]
     """Recipes, as lists of layer specs, in the order they were given."""
     arguments: tuple[str, ...]

@@ -1,7 +1,5 @@
 """Read mounts and layer recipes as an SConstruct writes them: dictionaries with a type."""
 
-import posixpath
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,12 +8,11 @@ import msgspec
 
 from maelstrom.errors import SpecError
 from maelstrom.layers.build import BuiltLayer, Hasher, build
-from maelstrom.model.layer import LayerSpec, Programs, Python
+from maelstrom.model.layer import LayerSpec
 from maelstrom.model.manifest import Manifest
 from maelstrom.model.spec import Bind, DevPts, MessageQueue, Mount, Sys, Tmp
 
 _MOUNTS = (Bind, Tmp, Sys, DevPts, MessageQueue)
-_PYTHON = re.compile(r"python[0-9.]*")
 _HINT = "the types of mounts are bind, tmp, sys, devpts and mqueue"
 
 
@@ -51,17 +48,7 @@ def layer_spec(recipe: Any) -> LayerSpec:
 
 def build_all(recipes: Iterable[Any], *, project: str, hasher: Hasher) -> list[BuiltLayer]:
     """Build the layers of a list of recipes, lowest first."""
-    specs = [spec for recipe in recipes for spec in _with_library(layer_spec(recipe))]
-    return [build(spec, project=project, hasher=hasher) for spec in specs]
-
-
-def _with_library(spec: LayerSpec) -> list[LayerSpec]:
-    """A Python among programs is one that can import something."""
-    if not isinstance(spec, Programs):
-        return [spec]
-    pythons = [name for name in spec.programs if _PYTHON.fullmatch(posixpath.basename(name))]
-    others = tuple(name for name in spec.programs if name not in pythons)
-    return [*map(Python, pythons), *([Programs(others)] if others else [])]
+    return [build(layer_spec(recipe), project=project, hasher=hasher) for recipe in recipes]
 
 
 def manifest(recipes: Iterable[Any], *, project: str, cache: Path) -> bytes:

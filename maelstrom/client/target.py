@@ -23,7 +23,7 @@ from maelstrom.client.testrun import TargetPlan
 from maelstrom.errors import LayerError, SpecError
 from maelstrom.frameworks import detect_directory, detect_file, framework
 from maelstrom.frameworks.base import Target
-from maelstrom.layers import elf, programs, python, system
+from maelstrom.layers import elf, programs, python, python_state, system
 from maelstrom.layers.build import BuiltLayer, Hasher, build, files
 from maelstrom.model.digest import Digest
 from maelstrom.model.layer import PROJECT_ROOT, Python, SharedLibraries
@@ -114,11 +114,7 @@ class ContainerPlanner:
         if name in PYTHON_FRAMEWORKS or _is_script(description):
             spec = Python()
             layers += self._once("python", lambda: [build(spec, project=project, hasher=hasher)])
-        tools = (*description.tools, *_interpreters(description))
-        for recipe in (
-            [{"type": "programs", "programs": tools}] if tools else [],
-            *description.layers,
-        ):
+        for recipe in (_interpreters(description), *description.layers):
             layers += self._once(
                 repr(recipe),
                 lambda recipe=recipe: recipes.build_all(  # type: ignore[misc]
@@ -179,13 +175,16 @@ def _is_script(description: Description) -> bool:
     return any(file.relative.endswith(".py") for file in description.programs)
 
 
-def _interpreters(description: Description) -> list[str]:
-    """Name what runs programs that are scripts; what this host lacks, a layer may have."""
+def _interpreters(description: Description) -> list[dict[str, Any]]:
+    """Return recipes for what runs programs that are scripts; what this host lacks, a layer has."""
     found: list[str] = []
     for file in description.programs:
         if _is_file(file) and not file.relative.endswith(".py"):
             found += filter(shutil.which, programs.interpreters(file.path))
-    return found
+    pythons = [name for name in found if python_state.is_python(name)]
+    others = [name for name in found if name not in pythons]
+    made: list[dict[str, Any]] = [{"type": "python", "interpreter": name} for name in pythons]
+    return [*made, *([{"type": "programs", "programs": others}] if others else [])]
 
 
 def _is_program(path: str) -> bool:

@@ -16,7 +16,13 @@ from typing import Any
 
 PROBE_TIMEOUT_S = 60.0
 _PROBE = Path(__file__).parent / "python_probe.py"
+_PYTHON = re.compile(r"python[0-9.]*")
 _MAPPING = re.compile(r"^MAPPING(?:: [^=]+)? = (\{.*?\})$", re.MULTILINE)
+
+
+def is_python(program: str) -> bool:
+    """Whether a program is a Python, by its name: without its library it is of no use."""
+    return _PYTHON.fullmatch(posixpath.basename(program)) is not None
 
 
 def probe(path: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import SCons.Builder
 import SCons.Errors
 import SCons.Node.FS
 
+from maelstrom.layers import python_state
 from maelstrom.scons import files, keywords, mounts, options, scanner
 from maelstrom.scons.keywords import Complaint
 from maelstrom.scons.results import STATE_DIRECTORY, TESTS, Layer, Test
@@ -94,6 +95,7 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         spread += files.spread(complain, "source", [node], ignore)
         spread += files.python_surroundings(node)
     layers = [_layer(complain, item) for item in keywords.items(given.get("layers"))]
+    recipes, tools = _recipe(env, complain, "programs", given.get("programs"), ())
     framework = keywords.framework(complain, given.get("framework"))
     cases = keywords.cases(complain, given.get("cases"))
     if cases and framework not in _WITH_CASES:
@@ -109,7 +111,7 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         programs=tuple(programs),
         relatives=tuple(files.relative(complain, node) for node in programs),
         data=tuple(dict.fromkeys(spread)),
-        tools=keywords.strings(complain, "programs", given.get("programs")),
+        recipes=tuple(recipes),
         layers=tuple(layers),
         arguments=keywords.strings(complain, "arguments", given.get("arguments")),
         environment=keywords.environment(complain, given.get("env_vars")),
@@ -123,13 +125,15 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         cases=cases,
         stdin=stdin[0] if stdin else None,
         settings=settings,
-        surroundings=Surroundings(settings.is_contained, pythons=("",) if python else ()),
+        surroundings=Surroundings(
+            settings.is_contained, pythons=(*([""] if python else []), *_pythons(recipes))
+        ),
     )
     mode = "container" if settings.is_contained else "plain"
     stamp = env.fs.File(f"#{STATE_DIRECTORY}/passed/{label}.{mode}")
     TESTS.declare_test(stamp, test)
     sources = dict.fromkeys(
-        [*(n for n in programs if n not in python), *test.data, *stdin, *layers]
+        [*(n for n in programs if n not in python), *test.data, *stdin, *tools, *layers]
     )
     _build(env, "_MaelstromStamp", stamp, list(sources), (_signature(test), test.surroundings))
     if test.network == "local" or mounts.is_local(test.mounts):
@@ -159,7 +163,7 @@ def _build(
 
 def _signature(test: Test) -> str:
     """All of a declaration that changes results and is no file."""
-    plain = (test.framework, test.relatives, test.tools, test.arguments, test.environment,
+    plain = (test.framework, test.relatives, test.recipes, test.arguments, test.environment,
              test.working_directory, test.network, test.mounts, test.timeout_s, test.user,
              test.limits, test.resources, test.cases, str(test.stdin))  # fmt: skip
     return json.dumps(plain, default=repr, sort_keys=True)
@@ -218,7 +222,7 @@ def maelstrom_layer(env: Any, name: str, **given: Any) -> Any:
     TESTS.declare_layer(manifest, layer)
     surroundings = Surroundings(
         is_contained=True,
-        pythons=tuple(r["interpreter"] for r in recipes if r["type"] == "python"),
+        pythons=_pythons(recipes),
         directories=_directories(recipes),
     )
     signature = json.dumps(recipes, default=repr, sort_keys=True)
@@ -251,7 +255,10 @@ def _recipe(
         case "programs":
             names = keywords.strings(complain, keyword, value)
             nodes = [env.fs.File(path) for path in _found(env, names)]
-            return [{"programs": list(names)}], nodes
+            pythons = [name for name in names if python_state.is_python(name)]
+            others = [name for name in names if name not in pythons]
+            made = [{"type": "python", "interpreter": name} for name in pythons]
+            return [*made, *([{"type": "programs", "programs": others}] if others else [])], nodes
         case "python":
             return [{"interpreter": value if isinstance(value, str) else ""}], []
         case _:
@@ -275,6 +282,10 @@ def _tracked(
         if not files.is_there(node):
             raise complain(f"{keyword}: {str(node)!r} does not exist")
     return files.spread(complain, keyword, inside, ignore) + outside
+
+
+def _pythons(recipes: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(recipe["interpreter"] for recipe in recipes if recipe["type"] == "python")
 
 
 def _directories(recipes: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -52,7 +52,8 @@ class Test(NamedTuple):
     programs: tuple[Any, ...]
     relatives: tuple[str, ...]
     data: tuple[Any, ...]
-    tools: tuple[str, ...]
+    recipes: tuple[dict[str, Any], ...]
+    """Of the programs it starts."""
     layers: tuple[Any, ...]
     arguments: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
@@ -268,8 +269,7 @@ class Tests:
                 )
                 for node in test.data
             ),
-            tools=test.tools,
-            layers=tuple(self.layers[node].recipes for node in test.layers),
+            layers=(test.recipes, *(self.layers[node].recipes for node in test.layers)),
             arguments=test.arguments,
             environment=tuple(sorted(environment.items())),
             working_directory=test.working_directory,

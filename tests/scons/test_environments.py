@@ -54,6 +54,22 @@ def test_programs_and_interpreters_of_the_host_are_watched(
     assert project.scons("test", PATH=path).has("is up to date")
 
 
+def test_programs_that_a_test_starts_are_watched(project: Project, tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\nexit 0\n")
+    tool.chmod(0o755)
+    project.put("t.sh", "#!/bin/sh\ntool\n")
+    (project.root / "t.sh").chmod(0o755)
+    project.sconstruct("env.MaelstromTest('t', 't.sh', programs=['tool', 'python3'])\n")
+    path = f"{tmp_path}:/usr/bin:/bin"
+    head = "env['ENV']['PATH'] = " + repr(path) + "\n"
+    project.put("SConstruct", (project.root / "SConstruct").read_text() + head)
+    assert project.scons("test", PATH=path).has("1 passed")
+    assert project.scons("test", PATH=path).has("is up to date")
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    assert project.scons("test", PATH=path).has("1 failed")
+
+
 def test_directories_of_the_host_in_a_layer_are_watched(project: Project, tmp_path: Path) -> None:
     models = tmp_path / "models"
     (models / "deep").mkdir(parents=True)
