@@ -26,9 +26,11 @@ _RESOLVE_IN_ROOT = 0x10
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 
 
-def clone_tree(path: str | bytes, *, is_recursive: bool = True) -> int:
-    """Return a file descriptor of a detached copy of the mounts at a path."""
+def clone_tree(path: str | bytes | int, *, is_recursive: bool = True) -> int:
+    """Return a file descriptor of a detached copy of the mounts at a path or an open place."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if is_recursive else 0)
+    if isinstance(path, int):
+        return system_call("open_tree", path, b"", flags | AT_EMPTY_PATH)
     return system_call("open_tree", AT_FDCWD, os.fsencode(path), flags)
 
 

@@ -16,6 +16,7 @@ from maelstrom.model.digest import Digest
 LAYERS_MAX = 200
 ARGUMENTS_BYTES_MAX = 1 << 20
 TIMEOUT_S_MAX = 7 * 24 * 3600.0
+AMOUNT_MAX = 1 << 62
 
 
 class Network(enum.Enum):
@@ -113,8 +114,8 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check_absolute("working directory", self.working_directory)
         for mount in self.mounts:
             _check_absolute("mount point", mount.mount_point)
-            if mount.mount_point == "/":
-                raise SpecError("`/` cannot be a mount point")
+            _check_mount(mount)
+        _check_limits(self.limits)
         if len(self.layers) > LAYERS_MAX:
             raise SpecError(f"{len(self.layers)} layers; the limit is {LAYERS_MAX}")
         if not 0 <= self.timeout_s <= TIMEOUT_S_MAX or not 0 <= self.grace_s <= TIMEOUT_S_MAX:
@@ -168,6 +169,23 @@ def _check_environment(environment: tuple[tuple[str, str], ...]) -> None:
             raise SpecError(f"{name!r} cannot be the name of an environment variable")
         if "\0" in value:
             raise SpecError(f"the environment variable `{name}` has a NUL in its value")
+
+
+def _check_mount(mount: Mount) -> None:
+    if mount.mount_point == "/":
+        raise SpecError("`/` cannot be a mount point")
+    match mount:
+        case Bind(host_path=path) if not path.startswith("/") or "\0" in path:
+            raise SpecError(f"host path {path!r} must be an absolute path")
+        case Tmp(size_bytes=size_bytes) if not 0 <= size_bytes <= AMOUNT_MAX:
+            raise SpecError(f"`{mount.mount_point}` cannot have {size_bytes} bytes")
+
+
+def _check_limits(limits: Limits) -> None:
+    for name in Limits.__struct_fields__:
+        amount = getattr(limits, name)
+        if isinstance(amount, int) and not 0 <= amount <= AMOUNT_MAX:
+            raise SpecError(f"the limit `{name}` cannot be {amount}")
 
 
 def _check_absolute(what: str, path: str) -> None:

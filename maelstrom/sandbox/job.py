@@ -131,11 +131,11 @@ class Capture:
             self._dropped += excess
 
 
-def spawn(step: Spawn, files: StageFiles, null: int, pipes: Pipes) -> Process:
+def spawn(step: Spawn, files: StageFiles, devices: int, pipes: Pipes) -> Process:
     """Start the program; raises StartError, or OSError where the slot itself is short of means."""
     path = find_program(step.program, step.search_path)
     # Opened anew: its flags and locks are those of this one job.
-    stdin = _open_stdin(step.stdin) if step.stdin else os.open(f"/proc/self/fd/{null}", os.O_RDWR)
+    stdin = _open_stdin(step.stdin) if step.stdin else os.open("null", os.O_RDWR, dir_fd=devices)
     try:
         return _start(step, files, path, (stdin, pipes.stdout_end, pipes.stderr_end))
     finally:

@@ -112,7 +112,7 @@ class RootBuilder:
 
     def _mount_bind(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountBind)
-        tree = mount.clone_tree("/host" + step.host_path)
+        tree = _clone_of_host(step.host_path)
         if step.is_read_only:
             with _closed_on_error(tree):
                 mount.set_attributes(tree, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
@@ -148,6 +148,19 @@ class RootBuilder:
         mount.pivot_root()
         os.close(root.directory)
         root.directory = -1
+
+
+def _clone_of_host(path: str) -> int:
+    """Return a copy of what the host has at a path, whose links lead to where they do there."""
+    host = os.open("/host", os.O_PATH | os.O_DIRECTORY)
+    try:
+        place = mount.open_in_root(host, path)
+    finally:
+        os.close(host)
+    try:
+        return mount.clone_tree(place)
+    finally:
+        os.close(place)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ class Slot:
     ) -> None:
         self._files = files
         self._channel = channel
-        self._null = os.open("/dev/null", os.O_RDWR)
+        self._devices = os.open("/dev", os.O_PATH | os.O_DIRECTORY)
         # Within a job's root a mount of the job's could lie over it.
         own_process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
         self._home = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
@@ -192,7 +192,7 @@ class Slot:
                 return None
             case steps.Spawn():
                 self._pipes = self._pipes or Pipes.open()
-                return spawn(step, self._files, self._null, self._pipes)
+                return spawn(step, self._files, self._devices, self._pipes)
             case _:
                 raise AssertionError(step)
 

@@ -151,8 +151,10 @@ def _copy_devices() -> dict[str, int]:
     """Return copies of the host's devices, of those it has."""
     found = {}
     for name in DEVICES:
+        # No program can do without `null`, nor can we.
+        copy = mount.clone_tree if name == "null" else _copy
         with contextlib.suppress(_Missing):
-            found[name] = _do(f"copy /dev/{name}", _copy, f"/dev/{name}")
+            found[name] = _do(f"copy /dev/{name}", copy, f"/dev/{name}")
     return found
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from maelstrom.errors import SpecError
 from maelstrom.model.digest import Digest
-from maelstrom.model.spec import Bind, JobSpec, Network, Tmp
+from maelstrom.model.spec import Bind, JobSpec, Limits, Network, Tmp
 
 WRONG = {
     "no program": ({"program": ""}, "needs a program"),
@@ -18,6 +18,16 @@ WRONG = {
     "a working directory with dots": ({"working_directory": "/a/../b"}, "'/b'"),
     "a mount over everything": ({"mounts": (Tmp("/"),)}, "`/`"),
     "a relative mount point": ({"mounts": (Tmp("tmp"),)}, "absolute"),
+    "a mount point with dots": ({"mounts": (Tmp("/a/../b"),)}, "'/b'"),
+    "a mount point with a NUL": ({"mounts": (Tmp("/a\0"),)}, "absolute"),
+    "a relative path of the host": ({"mounts": (Bind("/a", "b"),)}, "host path 'b'"),
+    "a NUL in a path of the host": ({"mounts": (Bind("/a", "/b\0"),)}, "host path"),
+    "less than no room": ({"mounts": (Tmp("/a", -1),)}, "`/a`"),
+    "more room than there can be": ({"mounts": (Tmp("/a", 1 << 63),)}, "`/a`"),
+    "less than no files": ({"limits": Limits(open_files_max=-1)}, "`open_files_max`"),
+    "more memory than there can be": ({"limits": Limits(memory_bytes_max=1 << 63)}, "memory"),
+    "a NUL in a name": ({"environment": (("A\0", ""),)}, "environment variable"),
+    "a NUL in the program": ({"program": "/\0"}, "NUL"),
     "too many layers": ({"layers": (Digest.of(b""),) * 201}, "201 layers"),
     "a negative timeout": ({"timeout_s": -1.0}, "out of range"),
     "a timeout that is no number": ({"timeout_s": float("nan")}, "out of range"),

@@ -16,14 +16,17 @@ import pytest
 
 from maelstrom.errors import SandboxUnavailable
 from maelstrom.model.outcome import Outcome, Ran
-from maelstrom.model.spec import JobSpec
+from maelstrom.model.spec import LAYERS_MAX, JobSpec
 from maelstrom.sandbox.pool import Defaults, SlotPool, service_user
 
 SHELL_PROGRAMS = (
     *("sh", "cat", "chmod", "env", "hostname", "id", "ls", "mkdir", "mount", "rm", "sleep", "stat"),
     "touch",
+    "wc",
 )
 MIB = 1 << 20
+# With one more as many as a job may have, and with names as long as digests.
+MANY_LAYERS = tuple(f"many{number:060}" for number in range(LAYERS_MAX - 1))
 DEFAULTS = Defaults(memory_bytes_max=512 * MIB, write_bytes_max=16 * MIB, processes_max=200)
 
 
@@ -34,6 +37,7 @@ class Sandbox:
         self, layers_root: Path, *, slots: int = 1, linux: tuple[int, int] | None = None
     ) -> None:
         self.layers_root = layers_root
+        self.linux = linux
         self.runner = asyncio.Runner()
         self.pool = SlotPool(
             slots=slots,
@@ -107,6 +111,13 @@ def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layer.mkdir()
         (layer / f"file{number}").write_text(f"{number}\n")
         (layer / "same").write_text(f"{number}\n")
+    for number, name in enumerate(MANY_LAYERS):
+        (root / name / "many").mkdir(parents=True)
+        (root / name / "many" / f"{number}").touch()
+        (root / name / "same").write_text(f"{number}\n")
+    for name in ("proc", "dev", "tmp"):
+        for kind in ("file", "loop", "link", "nothing"):
+            _make_hiding(root / f"{name}-{kind}", name, kind)
     user = service_user()
     if user is not None:
         for directory, _, names in os.walk(root):
@@ -143,6 +154,9 @@ def _make_odd(layer: Path) -> None:
     (layer / "escape").symlink_to("/proc/1/root")
     (layer / "relative").symlink_to("../../../../etc")
     (layer / "dangling").symlink_to("/nowhere")
+    (layer / "loop").symlink_to("loop")
+    (layer / "there").symlink_to("/back")
+    (layer / "back").symlink_to("there/again")
     files = {
         "plain": (b"text", 0o444),
         "nonsense": (b"\x01\x02", 0o555),
@@ -159,6 +173,16 @@ def _make_odd(layer: Path) -> None:
     foreign[16:20] = b"\x02\x00\xb7\x00"
     (layer / "foreign").write_bytes(foreign)
     (layer / "foreign").chmod(0o555)
+
+
+def _make_hiding(layer: Path, name: str, kind: str) -> None:
+    """Make a layer in which something else is where every container has a mount."""
+    layer.mkdir()
+    targets = {"loop": name, "link": "/etc", "nothing": "/nowhere"}
+    if kind == "file":
+        (layer / name).touch()
+    else:
+        (layer / name).symlink_to(targets[kind])
 
 
 @pytest.fixture(scope="session")

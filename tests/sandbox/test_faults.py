@@ -1,10 +1,12 @@
 """A job that cannot start says why, names the thing, and tells whose fault it is."""
 
+from pathlib import Path
+
 import pytest
 
-from maelstrom.model.outcome import ExecutionError, InfrastructureFault
-from maelstrom.model.spec import Bind, Tmp
-from tests.sandbox.conftest import Sandbox, text
+from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
+from maelstrom.model.spec import AMOUNT_MAX, Bind, Limits, Tmp
+from tests.sandbox.conftest import MANY_LAYERS, Sandbox, text
 
 PROGRAMS = {
     "/nowhere/at/all": "program `/nowhere/at/all` is not in the container",
@@ -20,6 +22,11 @@ PROGRAMS = {
     "/dos": "script `/dos` has DOS line ends after its interpreter's name",
     "/foreign": "program `/foreign` is for aarch64, and this host is",
     "/dangling": "program `/dangling` is a link to `/nowhere`, which is not in the container",
+    "/loop": "cannot look at the program `/loop`: Too many levels of symbolic links",
+    "/there/x": "cannot look at the program `/there/x`: Too many levels of symbolic links",
+    "/dev/null": "program `/dev/null` is not a regular file",
+    "x" * 256: f"program `{'x' * 256}` is not in the container",
+    "/" + "x" * 256: f"cannot look at the program `/{'x' * 256}`: File name too long",
 }
 
 
@@ -69,6 +76,27 @@ MOUNTS = {
         Tmp("/dangling"),
         "cannot mount a file system in memory on `/dangling`: File exists: `/dangling`",
     ),
+    "through a link to itself": (
+        Tmp("/loop"),
+        (
+            "cannot mount a file system in memory on `/loop`: "
+            "Too many levels of symbolic links: `/loop`"
+        ),
+    ),
+    "through links to one another": (
+        Tmp("/there/x"),
+        (
+            "cannot mount a file system in memory on `/there/x`: "
+            "Too many levels of symbolic links: `/there/x`"
+        ),
+    ),
+    "a name that is too long": (
+        Tmp("/" + "x" * 256),
+        (
+            f"cannot mount a file system in memory on `/{'x' * 256}`: "
+            f"File name too long: `/{'x' * 256}`"
+        ),
+    ),
     "a path the host lacks": (
         Bind("/x", "/no/such/path"),
         "cannot bind `/no/such/path` of the host to `/x`: No such file or directory",
@@ -100,6 +128,75 @@ def test_links_in_layers_lead_nowhere_but_into_the_container(sandbox: Sandbox) -
     outcome = sandbox.run("ls", layers=layers, mounts=(Tmp("/escape/made"),))
     assert isinstance(outcome, ExecutionError)
     assert outcome.message.startswith("cannot mount a file system in memory on `/escape/made`: ")
+
+
+HIDDEN = {
+    "file": "a directory is wanted and it is a file",
+    "loop": "Too many levels of symbolic links",
+    "nothing": "File exists",
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+@pytest.mark.parametrize("name", ["proc", "dev", "tmp"])
+def test_a_layer_that_hides_what_every_container_has_is_told(
+    sandbox: Sandbox, name: str, kind: str
+) -> None:
+    outcome = sandbox.run("/t", "true", layers=("tool", f"{name}-{kind}"))
+    assert isinstance(outcome, ExecutionError), outcome
+    assert outcome.message.endswith(f": {HIDDEN[kind]}: `/{name}`")
+    assert f"/{name}" in outcome.message.partition(":")[0]
+
+
+@pytest.mark.parametrize("name", ["proc", "dev", "tmp"])
+def test_a_link_in_their_place_leads_to_them(sandbox: Sandbox, name: str) -> None:
+    outcome = sandbox.run("ls", "-A", f"/{name}", layers=("shell", f"{name}-link"))
+    assert isinstance(outcome, Exited)
+    assert outcome.status == 0
+    assert "passwd" not in text(outcome)
+
+
+def test_no_link_leads_a_mount_into_what_is_the_slots(sandbox: Sandbox, shared: str) -> None:
+    # `/escape` is a link to `/proc/1/root`.
+    for place in ("/escape/proc/1", "/escape/dev/null", "/escape/layers"):
+        mounts = (Bind(place, shared),)
+        outcome = sandbox.run("/t", "true", layers=("tool", "odd"), mounts=mounts)
+        assert isinstance(outcome, ExecutionError), place
+    assert text(sandbox.run("cat", "/dev/null")) == ""
+
+
+def test_paths_of_the_host_lead_where_they_do_there(sandbox: Sandbox, shared: str) -> None:
+    link = Path(shared, "link")
+    link.symlink_to(f"{shared}/given")
+    outcome = sandbox.run("cat", "/x", mounts=(Bind("/x", str(link)),))
+    assert text(outcome) == "given\n"
+
+
+def test_two_hundred_layers_are_no_matter(sandbox: Sandbox) -> None:
+    layers = ("shell", *MANY_LAYERS)
+    outcome = sandbox.run("sh", "-c", "ls /many | wc -l; cat /same", layers=layers)
+    assert text(outcome).split() == [f"{len(MANY_LAYERS)}", f"{len(MANY_LAYERS) - 1}"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(write_bytes_max=1),
+        Limits(write_bytes_max=AMOUNT_MAX),
+        Limits(open_files_max=1),
+        Limits(open_files_max=AMOUNT_MAX),
+        Limits(processes_max=1),
+        Limits(processes_max=AMOUNT_MAX),
+        Limits(memory_bytes_max=AMOUNT_MAX),
+        Limits(output_bytes_max=1),
+        Limits(output_bytes_max=AMOUNT_MAX),
+    ],
+    ids=str,
+)
+def test_limits_at_the_edge_are_limits(sandbox: Sandbox, limits: Limits) -> None:
+    outcome = sandbox.run("/t", "true", limits=limits)
+    assert isinstance(outcome, Exited), outcome
+    assert outcome.status == 0
 
 
 def test_a_missing_layer_is_our_fault(sandbox: Sandbox) -> None:

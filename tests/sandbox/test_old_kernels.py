@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
-from maelstrom.sandbox.overlay import Overlays
 from maelstrom.sandbox.removal import remove_tree
-from maelstrom.sandbox.steps import Host
-from tests.sandbox.conftest import Sandbox, text
+from tests.sandbox.conftest import MANY_LAYERS, Sandbox, text
 
 # Debian 12's, one that writes to memory but has no list of layers, one whose times are coarse.
 KERNELS = [(6, 1), (6, 7), (6, 9)]
@@ -67,9 +65,13 @@ def test_faults_are_told_as_ever(old: Sandbox) -> None:
     assert isinstance(old.run("nothing"), ExecutionError)
 
 
-def test_too_many_layers_are_told_where_there_is_no_list(layers_root: Path) -> None:
-    overlays = Overlays(Host((6, 1), ""))
-    assert not overlays.can_list
+def test_too_many_layers_are_told_where_there_is_no_list(old: Sandbox) -> None:
+    outcome = old.run("/t", "true", layers=("tool", *MANY_LAYERS))
+    if old.linux == (6, 9):
+        assert isinstance(outcome, Exited)
+    else:
+        assert isinstance(outcome, InfrastructureFault)
+        assert outcome.message.endswith("200 layers are too many for a kernel before Linux 6.8")
 
 
 def test_a_tree_is_removed_whatever_its_modes(tmp_path: Path) -> None:
