@@ -31,20 +31,16 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.fixture
 def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop the clock of file systems."""
-    frozen = SimpleNamespace(**vars(os))
-    for name in ("stat", "fstat"):
 
-        def look(
-            *arguments: object,
-            function: Callable[..., os.stat_result] = getattr(os, name),
-            **kw: object,
-        ) -> SimpleNamespace:
-            found = function(*arguments, **kw)
-            return SimpleNamespace(
-                st_mode=found.st_mode, st_ino=found.st_ino, st_ctime_ns=0, st_mtime_ns=0
-            )
+    def stop(look: Callable[..., os.stat_result]) -> Callable[..., SimpleNamespace]:
+        def look_without_time(*arguments: object, **keywords: object) -> SimpleNamespace:
+            found = look(*arguments, **keywords)
+            times = {"st_ctime_ns": 0, "st_mtime_ns": 0}
+            return SimpleNamespace(st_mode=found.st_mode, st_ino=found.st_ino, **times)
 
-        setattr(frozen, name, look)
+        return look_without_time
+
+    frozen = SimpleNamespace(**vars(os) | {"stat": stop(os.stat), "fstat": stop(os.fstat)})
     monkeypatch.setattr(trace, "os", frozen)
 
 
