@@ -12,6 +12,7 @@ from maelstrom.errors import MaelstromError, UserError
 from provision import inventory_text, status
 from provision.cluster import Options, Run
 from provision.inventory import read_inventory
+from provision.local import WORKERS_MAX, LocalCluster
 from provision.local_state import LocalState
 from provision.looking import follow, look
 from provision.signer import Signer
@@ -57,6 +58,10 @@ def _run_of(text: str, inventory: Path, options: Options) -> Run:
         ask=_ask,
         authority=Signer(state.directory / "ca", f"Maelstrom {inventory.stem}"),
     )
+
+
+def _local(inventory: Path) -> LocalCluster:
+    return LocalCluster(inventory.resolve().parent / f".{inventory.stem}-local")
 
 
 def _read(inventory: Path) -> str:
@@ -132,8 +137,21 @@ def plan(inventory: Path, **flags: Unpack[Flags]) -> None:
 
 @cluster.command()
 @_changing
-def up(inventory: Path, **flags: Unpack[Flags]) -> None:
+@click.option(
+    "--local",
+    "workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    metavar="N",
+    help="Not on hosts: start a broker and N workers on this machine.",
+)
+def up(inventory: Path, *, workers: int | None, **flags: Unpack[Flags]) -> None:
     """Make the hosts as the inventory says; change nothing that is so already."""
+    if workers is not None:
+        place = _local(inventory).up(workers)
+        click.echo(f"a broker and {workers} workers run on this machine; to use them:")
+        click.echo(f"  scons test --maelstrom --maelstrom-broker={place}")
+        click.echo("`nox -s cluster_down -- --local` ends them")
+        return
     _finish(is_whole=_run(inventory, _options(flags)).up())
 
 
@@ -220,8 +238,12 @@ def logs(
 
 @cluster.command()
 @_changing
-def down(inventory: Path, **flags: Unpack[Flags]) -> None:
+@click.option("--local", "is_local", is_flag=True, help="End what `up --local` started.")
+def down(inventory: Path, *, is_local: bool, **flags: Unpack[Flags]) -> None:
     """Take everything of ours off the hosts; the authority stays on this machine."""
+    if is_local:
+        click.echo(f"{_local(inventory).down()} programs were ended")
+        return
     _finish(is_whole=_run(inventory, _options(flags)).down())
 
 

@@ -197,7 +197,9 @@ class Run:
             self.say("nothing was changed")
             return False
         rollout = Rollout(
-            survey=survey,
+            machines=survey.machines,
+            facts=survey.facts,
+            interrupt=survey.close,
             plans=plans,
             archives={
                 name: self._archive(self._target(survey, name)).path

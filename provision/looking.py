@@ -6,8 +6,8 @@ from collections.abc import Callable
 from maelstrom.trust.authority import clock
 from provision import layout
 from provision.cluster import Run
+from provision.parallel import in_parallel
 from provision.status import Row, rows
-from provision.survey import in_parallel
 
 
 def look(run: Run) -> tuple[list[Row], bool]:

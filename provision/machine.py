@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from maelstrom.errors import InfrastructureError, UserError
+from maelstrom.errors import UserError
 from provision import layout, script
 from provision.actions import Action, InstallRelease
 from provision.facts import Facts, read_facts
 from provision.inventory import Host
+from provision.script import ChangeFailed
 from provision.ssh import Done, Remote, Unreachable
 
 _FACTS = Path(__file__).with_name("facts.sh")
@@ -44,14 +45,6 @@ SETTINGS = (
     "kernel/unprivileged_userns_clone",
     "kernel/apparmor_restrict_unprivileged_userns",
 )
-
-
-class ChangeFailed(InfrastructureError):
-    """A change that could not be made; `done` were made before it."""
-
-    def __init__(self, message: str, *, done: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.done = done
 
 
 @dataclass(slots=True)

@@ -13,30 +13,44 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from maelstrom.errors import InfrastructureError, MaelstromError
 from provision.actions import (
     Action,
     Certify,
     InstallCertificate,
+    InstallRelease,
     RequestCertificate,
     SwitchRelease,
 )
-from provision.machine import ChangeFailed
+from provision.facts import Facts
+from provision.parallel import in_parallel
 from provision.plan import Change, HostPlan
-from provision.script import Step
-from provision.survey import Survey, in_parallel
+from provision.script import ChangeFailed, Step
 
 _REQUEST = re.compile(
     "-----BEGIN CERTIFICATE REQUEST-----.*?-----END CERTIFICATE REQUEST-----\n", re.DOTALL
 )
 
 
+class Changing(Protocol):
+    """A host that can be changed."""
+
+    def send(self, action: InstallRelease, archive: bytes) -> None:
+        """Send the wheels of a release."""
+
+    def apply(self, actions: list[Action], on_step: Callable[[Step], None]) -> str:
+        """Make changes in order until one fails; return what they wrote besides."""
+
+
 @dataclass(slots=True)
 class Rollout:
-    """One run of plans over the hosts of a survey."""
+    """One run of plans over hosts."""
 
-    survey: Survey
+    machines: Mapping[str, Changing]
+    facts: Mapping[str, Facts]
+    interrupt: Callable[[], None]  # Ends what is being done.
     plans: Mapping[str, HostPlan]
     archives: Mapping[str, Path]  # The wheels to send, by host.
     broker: str
@@ -66,7 +80,7 @@ class Rollout:
 
     def _on_all(self, work: Callable[[str], None], names: list[str]) -> None:
         names = [name for name in names if name not in self.failures]
-        _, errors = in_parallel(work, names, self.survey.close)
+        _, errors = in_parallel(work, names, self.interrupt)
         self.failures |= errors
 
     def _hold(self, names: list[str], reason: str) -> None:
@@ -85,13 +99,13 @@ class Rollout:
         return [name for name in others if name not in in_turn], in_turn
 
     def _runs(self, name: str, unit: str) -> bool:
-        state = self.survey.facts[name].units.get(unit)
+        state = self.facts[name].units.get(unit)
         return state is not None and state.is_active
 
     def _prepare(self, name: str) -> None:
         plan = self.plans[name]
         if plan.installs is not None:
-            self.survey.machines[name].send(plan.installs, self.archives[name].read_bytes())
+            self.machines[name].send(plan.installs, self.archives[name].read_bytes())
         self._change(name, plan.prepare)
         for change in plan.certify:
             assert isinstance(change.action, Certify)
@@ -169,4 +183,4 @@ class Rollout:
             if step.is_done:
                 self.say(f"  {name}: {actions[step.number].title}: done")
 
-        return self.survey.machines[name].apply(actions, tell)
+        return self.machines[name].apply(actions, tell)

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maelstrom.errors import InfrastructureError
 from provision.actions import Action
 
 # The directory itself is locked, so that nothing is left behind.
@@ -15,6 +16,14 @@ _LOCK = "/run/lock"
 LOCK_S_MAX = 60
 # sysexits' EX_TEMPFAIL: somebody else is at it.
 BUSY = 75
+
+
+class ChangeFailed(InfrastructureError):
+    """A change that could not be made; `done` were made before it."""
+
+    def __init__(self, message: str, *, done: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.done = done
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from maelstrom.errors import MaelstromError
 from provision.facts import Facts
 from provision.inventory import Host, Inventory
 from provision.machine import Machine, Passwords
+from provision.parallel import in_parallel
 from provision.ssh import Keyring, UnknownHostKey, connect
-
-PARALLEL_MAX = 32
-_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True)
@@ -35,32 +31,6 @@ class Survey:
         """End all connections: what runs on the hosts ends after the change it is at."""
         for machine in self.machines.values():
             machine.close()
-
-
-def in_parallel(
-    work: Callable[[str], _Result],
-    names: Iterable[str],
-    interrupt: Callable[[], None] = lambda: None,
-) -> tuple[dict[str, _Result], dict[str, MaelstromError]]:
-    """Do something for each host; return results and errors by host.
-
-    An interruption here calls `interrupt`, which has to end what is being done.
-    """
-    results: dict[str, _Result] = {}
-    errors: dict[str, MaelstromError] = {}
-    with ThreadPoolExecutor(PARALLEL_MAX) as pool:
-        futures = {name: pool.submit(work, name) for name in names}
-        try:
-            wait(futures.values())
-        except BaseException:
-            interrupt()
-            raise
-    for name, future in futures.items():
-        try:
-            results[name] = future.result()
-        except MaelstromError as error:
-            errors[name] = error
-    return results, errors
 
 
 def connect_all(

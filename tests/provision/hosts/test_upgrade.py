@@ -17,7 +17,7 @@ from tests.provision.lab.operator import PROJECT, Operator
 from tests.provision.lab.suite import install_client, suite_command, write_suite
 
 BROKER = "10.213.0.11:9001"
-CASES = 600
+CASES = 500
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_an_upgrade_while_a_suite_runs_loses_no_case_and_tells_none_twice(
 ) -> None:
     client = lab.hosts[3]
     install_client(client, archives[suites[0]].path, operator.inventory.parent / ".cluster/client")
-    write_suite(client, count=CASES, seconds=0.1)
+    write_suite(client, count=CASES, seconds=0.05)
     running = threading.Thread(
         target=client.run,
         args=(suite_command(BROKER, log="log"),),
@@ -90,7 +90,8 @@ def test_an_upgrade_while_a_suite_runs_loses_no_case_and_tells_none_twice(
     log = (client.root / "home/guest/project/log").read_text()
     cases = list(ET.fromstring(junit).iter("testcase"))
     assert len(cases) == len({case.get("name") for case in cases}) == CASES, log
-    assert not [case.get("name") for case in cases if len(case)], log
+    bad = {"failure", "error", "skipped"}
+    assert not [case.get("name") for case in cases if bad & {part.tag for part in case}], log
     assert _versions(operator) == {"99.0"}
 
 
