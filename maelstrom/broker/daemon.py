@@ -17,6 +17,7 @@ from maelstrom.broker.access import Access
 from maelstrom.broker.gatherer import Gatherer
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
 from maelstrom.broker.quota import NO_QUOTA, Busy, Quota, Quotas
+from maelstrom.broker.results import Results
 from maelstrom.broker.scheduler import Scheduler
 from maelstrom.errors import (
     ConnectionLost,
@@ -76,6 +77,7 @@ class Broker:
         self.access = access or Access()
         self.store = store
         self.journal = journal
+        self.results = None if journal is None else Results(journal, journal.results())
         self.on_end = on_end
         self.has_one_client = has_one_client
         self.scheduler = Scheduler(owner_slots_max=quota.slots)
@@ -196,7 +198,7 @@ class Broker:
             elif submit is not None:
                 self.clients[job.client].jobs[job.number] = None
                 self.jobs[job] = Job(submit, attempt)
-                self.quotas.take_job(self.clients[job.client].owner, 0)
+                self.quotas.restore_job(self.clients[job.client].owner)
                 self.gather(gatherer.JobArrived(job, submit.layers))
         while self._tasks:
             await asyncio.gather(*self._tasks)
@@ -236,6 +238,11 @@ class Broker:
             raise SpecError(f"a job cannot have the number {submit.number}")
         if submit.number in client.jobs:
             raise SpecError(f"job {submit.number} was submitted twice")
+        if submit.may_be_cached and self.results is not None:
+            known = self.results.find(submit.spec)
+            if known is not None:
+                client.tell(submit.number, known, is_cached=True)
+                return
         try:
             self.quotas.take_job(client.owner, len(submit.spec))
         except Busy as busy:
@@ -335,7 +342,9 @@ class Broker:
             )
         )
 
-    def schedule(self, event: events.Event, outcome: bytes = b"") -> None:
+    def schedule(
+        self, event: events.Event, outcome: bytes = b"", *, is_keepable: bool = False
+    ) -> None:
         """Give the scheduler an event, and do what it says; `outcome` is what came with it."""
         for instruction in self.scheduler.handle(event):
             match instruction:
@@ -347,6 +356,9 @@ class Broker:
                         messages.Assign(job, attempt, submit.spec, submit.wants_status)
                     )
                 case events.Tell(job):
+                    submit = self.jobs[job].submit
+                    if is_keepable and submit.may_be_cached and self.results is not None:
+                        self.results.keep(submit.spec, outcome)
                     self._tell_encoded(job, outcome)
                 case events.TellCancelled(job):
                     self.tell(job, Cancelled())

@@ -43,6 +43,13 @@ class Journal(Ledger):
         for row in self._database.run(query):
             yield read_job(row)  # type: ignore[arg-type]  # As the schema says.
 
+    def results(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the results of before, in the order they were kept."""
+        for key, outcome in self._database.run("SELECT key, outcome FROM results ORDER BY rowid"):
+            assert isinstance(key, bytes), "the schema says so"
+            assert isinstance(outcome, bytes), "the schema says so"
+            yield key, outcome
+
     def _flush(self) -> None:
         self._timer = self._loop.call_later(FLUSH_S, self._flush)
         if self and not self._is_busy:

@@ -21,6 +21,7 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS clients (id INTEGER PRIMARY KEY, token TEXT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS jobs (client INTEGER NOT NULL, number INTEGER NOT NULL,
     submit BLOB NOT NULL, attempt INTEGER NOT NULL, outcome BLOB, PRIMARY KEY (client, number))""",
+    "CREATE TABLE IF NOT EXISTS results (key BLOB PRIMARY KEY, outcome BLOB NOT NULL)",
 )
 _JOIN = "INSERT OR REPLACE INTO clients VALUES (?, ?)"
 _LEAVE = "DELETE FROM clients WHERE id = ?"
@@ -29,6 +30,9 @@ _SUBMIT = "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?)"
 _ASSIGN = "UPDATE jobs SET attempt = ? WHERE client = ? AND number = ?"
 _END = "UPDATE jobs SET submit = x'', outcome = ? WHERE client = ? AND number = ?"
 _FORGET = "DELETE FROM jobs WHERE client = ? AND number = ?"
+
+_KEEP = "INSERT OR REPLACE INTO results VALUES (?, ?)"
+_DROP = "DELETE FROM results WHERE key = ?"
 
 Value: TypeAlias = int | str | bytes | None
 Batch: TypeAlias = list[tuple[str, list[tuple[Value, ...]]]]
@@ -66,9 +70,10 @@ class Ledger:
         self._joined: dict[ClientId, str] = {}
         self._left: dict[ClientId, None] = {}
         self._jobs: dict[JobId, _Change] = {}
+        self._results: dict[bytes, bytes | None] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._joined or self._left or self._jobs)
+        return bool(self._joined or self._left or self._jobs or self._results)
 
     def join(self, client: ClientId, token: str) -> None:
         """A client is here."""
@@ -101,6 +106,10 @@ class Ledger:
         else:
             self._change(job).is_forgotten = True
 
+    def keep(self, key: bytes, outcome: bytes | None) -> None:
+        """A result is to be remembered, or, if there is none, forgotten."""
+        self._results[key] = outcome
+
     def _change(self, job: JobId) -> _Change:
         change = self._jobs.get(job)
         if change is None:
@@ -109,8 +118,8 @@ class Ledger:
 
     def take(self) -> "Taken":
         """Return all that waits; it waits no more."""
-        taken = Taken(self._joined, self._left, self._jobs)
-        self._joined, self._left, self._jobs = {}, {}, {}
+        taken = Taken(self._joined, self._left, self._jobs, self._results)
+        self._joined, self._left, self._jobs, self._results = {}, {}, {}, {}
         return taken
 
 
@@ -120,6 +129,7 @@ class Taken(NamedTuple):
     joined: dict[ClientId, str]
     left: dict[ClientId, None]
     jobs: dict[JobId, _Change]
+    results: dict[bytes, bytes | None]
 
     def batch(self) -> Batch:
         """Return what the database must do; takes time when there is much."""
@@ -146,6 +156,8 @@ class Taken(NamedTuple):
             (_FORGET, forgets),
             (_LEAVE_JOBS, [*left]),
             (_LEAVE, [*left]),
+            (_KEEP, [(key, o) for key, o in self.results.items() if o is not None]),
+            (_DROP, [(key,) for key, o in self.results.items() if o is None]),
         ]
         return [(statement, rows) for statement, rows in everything if rows]
 

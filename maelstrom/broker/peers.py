@@ -175,14 +175,14 @@ class ClientPeer(LastingPeer):
         self._unsure += self._outbox.restart()
         self._unheard_bytes = 0
 
-    def tell(self, number: int, outcome: bytes) -> None:
+    def tell(self, number: int, outcome: bytes, *, is_cached: bool = False) -> None:
         """Send it an outcome."""
         if self.connection.is_watched:
             self._outbox.keep((number, outcome))
             self._unheard_bytes += len(outcome)
             if self._unheard_bytes > UNHEARD_BYTES_MAX:
                 self.connection.refuse(ProtocolError("outcomes are not said to have come"))
-        self.connection.send(messages.Ended(number, outcome))
+        self.connection.send(messages.Ended(number, outcome, is_cached))
 
     def _heard(self, count: int) -> None:
         for number, outcome in self._outbox.heard(count):
@@ -260,10 +260,8 @@ class WorkerPeer(LastingPeer):
         if self.is_absent or self.id not in self.broker.workers:
             raise ProtocolError("a worker spoke of jobs before it joined")
         match message:
-            case messages.Report(job, attempt, outcome, is_fault):
-                if self.connection.is_watched:
-                    self.connection.count(len(outcome))
-                self.broker.schedule(events.JobEnded(self.id, job, attempt, is_fault), outcome)
+            case messages.Report():
+                self._report(message)
             case messages.Started():
                 self.broker.started(self, message)
             case messages.Return(job, attempt):
@@ -277,6 +275,15 @@ class WorkerPeer(LastingPeer):
                 assert_never(message)
         if self.is_leaving and not self.broker.scheduler.jobs_of(self.id):
             self.connection.leave()
+
+    def _report(self, report: messages.Report) -> None:
+        if self.connection.is_watched:
+            self.connection.count(len(report.outcome))
+        self.broker.schedule(
+            events.JobEnded(self.id, report.job, report.attempt, report.is_fault),
+            report.outcome,
+            is_keepable=report.is_keepable,
+        )
 
     def _join(self, join: messages.Join) -> None:
         if self.is_absent:

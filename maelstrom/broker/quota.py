@@ -56,6 +56,10 @@ class Quotas:
         self._take_bytes(owner, usage, size_bytes)
         usage.jobs += 1
 
+    def restore_job(self, owner: str) -> None:
+        """Count a job from before our restart, whatever the limits are now."""
+        self._usage.setdefault(owner, _Usage()).jobs += 1
+
     def take_content(self, owner: str, size_bytes: int) -> None:
         """Count content that a client gives; raises Busy."""
         self._take_bytes(owner, self._usage.setdefault(owner, _Usage()), size_bytes)

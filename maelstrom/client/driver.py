@@ -61,6 +61,7 @@ class Engine(Protocol):
         *,
         priority: int = 0,
         estimate_s: float = 0.0,
+        may_be_cached: bool = False,
         on_outcome: Callable[[Outcome], None],
         on_status: Callable[[Any], None] | None = None,
     ) -> int:
@@ -86,11 +87,19 @@ class Request(NamedTuple):
 class Driver:
     """One test run, from its first target to the summary."""
 
-    def __init__(self, engine: Engine, reporter: Reporter, record: Record, *, where: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reporter: Reporter,
+        record: Record,
+        *,
+        where: str,
+        uses_cache: bool = True,
+    ) -> None:
         self._engine = engine
         self._reporter = reporter
         self._record = record
-        self._core = TestRun()
+        self._core = TestRun(uses_cache=uses_cache)
         self._events: queue.SimpleQueue[RunEvent | None] = queue.SimpleQueue()
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._on_end: dict[str, Callable[[EndTarget], None]] = {}
@@ -189,6 +198,7 @@ class Driver:
             job.spec,
             priority=job.priority,
             estimate_s=job.estimate_s,
+            may_be_cached=job.may_be_cached,
             on_outcome=lambda outcome: self._on_outcome(number, outcome),
             # Empty while the job waits, then where it runs.
             on_status=lambda status: events.put(JobStarted(number)) if status else None,

@@ -45,6 +45,7 @@ class TestClient:
         slots: int | None,
         ui: str,
         junit: str | None,
+        uses_cache: bool = True,
     ) -> None:
         told = reporter(ui, sys.stdout, junit=_path(project, junit))
         self._hasher: Hasher | None = None
@@ -68,7 +69,8 @@ class TestClient:
             self._planner = PlainPlanner()
         engine.start()
         record = Record(state / RECORD, world=_world(is_contained))
-        self._driver = Driver(engine, told, record, where=_where(is_contained, broker))
+        where = _where(is_contained, broker)
+        self._driver = Driver(engine, told, record, where=where, uses_cache=uses_cache)
 
     def run(self, description: Description, on_end: Callable[[EndTarget], None]) -> None:
         """Run a test; returns at once."""

@@ -80,6 +80,7 @@ class PlainEngine:
         *,
         priority: int = 0,
         estimate_s: float = 0.0,
+        may_be_cached: bool = False,  # noqa: ARG002  # Nothing is kept of plain processes.
         on_outcome: OnOutcome,
         on_status: OnStatus | None = None,
     ) -> int:

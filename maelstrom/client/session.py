@@ -32,7 +32,7 @@ from maelstrom.client.router import Router
 from maelstrom.client.uploader import Uploader
 from maelstrom.errors import ConnectionLost, InfrastructureError, MaelstromError, ProtocolError
 from maelstrom.model.digest import Digest
-from maelstrom.model.outcome import ExecutionError, Outcome
+from maelstrom.model.outcome import ExecutionError, Outcome, Ran
 from maelstrom.model.spec import JobSpec
 from maelstrom.trust.identity import Role as TrustRole
 from maelstrom.trust.tls import Tls, find
@@ -63,6 +63,7 @@ class _Job(NamedTuple):
     spec: JobSpec
     priority: int
     estimate_s: float
+    may_be_cached: bool
     on_outcome: Callable[[Outcome], None]
     on_status: Callable[[str], None] | None
 
@@ -128,16 +129,18 @@ class Session:
         *,
         priority: int = 0,
         estimate_s: float = 0.0,
+        may_be_cached: bool = False,
         on_outcome: Callable[[Outcome], None],
         on_status: Callable[[str], None] | None = None,
     ) -> int:
         """Have a job run; `on_outcome` is called exactly once, on the session's thread.
 
         `on_status` hears "" when the job waits for a worker, and then the name of the one it runs
-        on; offer the contents of its layers first.
+        on; offer the contents of its layers first. With `may_be_cached` a shared broker may answer
+        with the outcome of an equal job, and keep this one's.
         """
         number = next(self._numbers)
-        self._jobs[number] = _Job(spec, priority, estimate_s, on_outcome, on_status)
+        self._jobs[number] = _Job(spec, priority, estimate_s, may_be_cached, on_outcome, on_status)
         self._post(router.Submitted(number))
         return number
 
@@ -330,6 +333,7 @@ class Session:
                     job.priority,
                     job.estimate_s,
                     job.on_status is not None,
+                    job.may_be_cached and not spec.uncached_because,
                 )
             )
         except UnicodeEncodeError as error:
@@ -362,7 +366,7 @@ class Session:
     def received(self, message: messages.BrokerToClient) -> None:
         """Hand a message to the router."""
         match message:
-            case messages.Ended(number, outcome):
+            case messages.Ended(number, outcome, is_cached):
                 if self._address is not None:
                     assert self._connection is not None
                     self._connection.count(len(outcome))
@@ -370,6 +374,9 @@ class Session:
                     told = _decode_outcome(outcome)
                 except msgspec.DecodeError as error:
                     raise ProtocolError(f"an outcome that cannot be read: {error}") from error
+                if is_cached and isinstance(told, Ran):
+                    effects = msgspec.structs.replace(told.effects, is_cached=True)
+                    told = msgspec.structs.replace(told, effects=effects)
                 self._handle(router.Ended(number, told))
             case messages.Status(number, worker):
                 self._handle(router.Progressed(number, worker))

@@ -48,6 +48,7 @@ class SplitEngine:
         *,
         priority: int = 0,
         estimate_s: float = 0.0,
+        may_be_cached: bool = False,
         on_outcome: Callable[[Outcome], None],
         on_status: Callable[[Any], None] | None = None,
     ) -> int:
@@ -57,6 +58,7 @@ class SplitEngine:
             spec,
             priority=priority,
             estimate_s=estimate_s,
+            may_be_cached=may_be_cached,
             on_outcome=on_outcome,
             on_status=on_status,
         )

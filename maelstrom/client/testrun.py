@@ -11,12 +11,12 @@ Rules of this file:
    user has interrupted the run, what breaks in the hurry is nobody's fault: it is cancelled, too.
 """
 
-from collections.abc import Mapping
 from itertools import count
 from typing import assert_never
 
 import msgspec
 
+from maelstrom.client.history import History
 from maelstrom.errors import UserError
 from maelstrom.frameworks.base import Framework, Invocation, Target
 from maelstrom.model.case import Case, CaseResult, Status, Verdict
@@ -60,15 +60,6 @@ class TargetPlan(msgspec.Struct, frozen=True):
     spec: JobSpec
     again: str = ""
     """The command that runs just this target, for a person."""
-
-
-class History(msgspec.Struct, frozen=True):
-    """What is remembered of a target; digests are those of specs."""
-
-    listings: Mapping[str, tuple[Case, ...]] = {}
-    passes: frozenset[str] = frozenset()
-    durations: Mapping[str, float] = {}
-    failed: frozenset[str] = frozenset()
 
 
 class TargetReady(msgspec.Struct, frozen=True):
@@ -132,6 +123,7 @@ class SubmitJob(msgspec.Struct, frozen=True):
     spec: JobSpec
     priority: int
     estimate_s: float
+    may_be_cached: bool = True
 
 
 class CancelJobs(msgspec.Struct, frozen=True):
@@ -181,9 +173,12 @@ Instruction = SubmitJob | CancelJobs | Tell | KeepListing | KeepResult | EndTarg
 class _Job:
     """What a job is for: a case, or the listing of a program."""
 
-    __slots__ = ("case", "digest", "program", "run")
+    __slots__ = ("case", "digest", "program", "run", "why")
 
-    def __init__(self, run: "_Run", program: Target, case: Case | None, digest: str) -> None:
+    def __init__(
+        self, run: "_Run", program: Target, case: Case | None, digest: str, why: str = ""
+    ) -> None:
+        self.why = why
         self.run = run
         self.program = program
         self.case = case
@@ -225,7 +220,8 @@ class TestRun:
 
     __test__ = False  # Its name makes pytest think it were one of its own.
 
-    def __init__(self) -> None:
+    def __init__(self, *, uses_cache: bool = True) -> None:
+        self._uses_cache = uses_cache
         self._runs: dict[str, _Run] = {}
         self._jobs: dict[int, _Job] = {}
         self._numbers = count(1)
@@ -329,7 +325,8 @@ class TestRun:
             verdict = framework.verdict(case, ExecutionError(error.message, error.hint))
             return self._told(run, CaseResult(run.plan.name, case.name, verdict))
         digest = spec.digest.hash
-        if digest in history.passes and not spec.is_local:
+        why = history.why_run(case.name, spec) if self._uses_cache else "the cache is not used"
+        if self._uses_cache and digest in history.passes and not spec.is_local:
             duration_s = history.durations.get(case.name, 0.0)
             result = CaseResult(
                 run.plan.name, case.name, Verdict(Status.PASSED), duration_s, is_cached=True
@@ -338,7 +335,7 @@ class TestRun:
         is_urgent = case.name in history.failed or case.name not in history.durations
         return [
             self._submit(
-                _Job(run, program, case, digest),
+                _Job(run, program, case, digest, why),
                 spec,
                 URGENT_PRIORITY if is_urgent else 0,
                 history.durations.get(case.name, 0.0),
@@ -348,7 +345,7 @@ class TestRun:
     def _submit(self, job: _Job, spec: JobSpec, priority: int, estimate_s: float) -> SubmitJob:
         number = next(self._numbers)
         self._jobs[number] = job
-        return SubmitJob(number, spec, priority, estimate_s)
+        return SubmitJob(number, spec, priority, estimate_s, self._uses_cache)
 
     # Jobs come back.
 
@@ -376,6 +373,8 @@ class TestRun:
             cpu_s=effects.cpu_user_s + effects.cpu_system_s,
             memory_peak_bytes=effects.memory_peak_bytes,
             worker=effects.worker,
+            is_cached=effects.is_cached,
+            ran_because="" if effects.is_cached else job.why,
         )
         instructions = self._told(job.run, result)
         if verdict.status not in (Status.INFRASTRUCTURE_ERROR, Status.CANCELLED):

@@ -63,3 +63,5 @@ class CaseResult(msgspec.Struct, frozen=True):
     worker: str = ""
     is_cached: bool = False
     """Taken from the record of an equal, passed job instead of being run again."""
+    ran_because: str = ""
+    """Why it was not."""

@@ -34,6 +34,8 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     memory_peak_bytes: int = 0
     worker: str = ""
     """Where it ran, for a person."""
+    is_cached: bool = False
+    """Whether this is how an equal job ended that ran before."""
 
 
 class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited"):

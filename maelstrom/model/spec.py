@@ -129,6 +129,17 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether the job must run on the client's own machine."""
         return self.network is Network.LOCAL or any(isinstance(m, Bind) for m in self.mounts)
 
+    @property
+    def uncached_because(self) -> str:
+        """Why an equal job might end otherwise; empty if it would not."""
+        if self.network is Network.LOCAL:
+            return "it uses the host's network"
+        if any(isinstance(mount, Bind) for mount in self.mounts):
+            return "it sees files of the host"
+        if any(isinstance(mount, Sys) for mount in self.mounts):
+            return "it sees the host's /sys"
+        return ""
+
     def encode(self) -> bytes:
         """Return the canonical encoding, whose digest is the identity of this spec."""
         return _encode(self)

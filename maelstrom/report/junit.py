@@ -155,6 +155,7 @@ def _case_element(result: CaseResult) -> ET.Element:
     for name, value in (
         ("worker", result.worker),
         ("cached", "true" if result.is_cached else "false"),
+        *((("ran_because", result.ran_because),) if result.ran_because else ()),
         ("memory_peak_bytes", str(result.memory_peak_bytes)),
         ("cpu_s", f"{result.cpu_s:.3f}"),
     ):

@@ -136,8 +136,8 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         [*(n for n in programs if n not in python), *test.data, *stdin, *tools, *layers]
     )
     _build(env, "_MaelstromStamp", stamp, list(sources), (_signature(test), test.surroundings))
-    if test.network == "local" or mounts.is_local(test.mounts):
-        # Nobody watches what it finds on the host: it is never up to date.
+    if not settings.uses_cache or test.network == "local" or mounts.is_local(test.mounts):
+        # Nobody watches what it finds on the host: then it is never up to date.
         env.AlwaysBuild(stamp)
     env.Alias("test", stamp)
     env.Alias(f"test-{label}", stamp)

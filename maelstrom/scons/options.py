@@ -31,6 +31,8 @@ class Settings(NamedTuple):
     """For tests that have none of their own; 0 means no limit."""
     ui: str
     junit: str | None
+    uses_cache: bool = True
+    """Whether a pass of an equal job, here or on the broker, will do."""
 
 
 def _broker(text: str) -> str:
@@ -113,6 +115,13 @@ def add() -> None:
         default=False,
         help="Run each test case in a container of its own.",
     )
+    SCons.Script.AddOption(
+        "--maelstrom-no-cache",
+        dest="maelstrom_no_cache",
+        action="store_true",
+        default=False,
+        help="Run every case, whether or not an equal one has passed before.",
+    )
     for option in OPTIONS:
         SCons.Script.AddOption(
             f"--maelstrom-{option.name}",
@@ -148,6 +157,7 @@ def resolve(variables: Mapping[str, Any]) -> Settings:
         timeout_s=values["timeout"],
         ui=values["ui"],
         junit=values["junit"],
+        uses_cache=not SCons.Script.GetOption("maelstrom_no_cache"),
     )
 
 

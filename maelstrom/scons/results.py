@@ -225,6 +225,7 @@ class Tests:
                 slots=settings.slots or _plain_slots(settings),
                 ui="quiet" if is_silent else settings.ui,
                 junit=settings.junit,
+                uses_cache=settings.uses_cache,
             )
         except MaelstromError as error:
             raise SCons.Errors.UserError(str(error)) from None

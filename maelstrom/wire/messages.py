@@ -60,6 +60,8 @@ class Submit(Message, frozen=True, tag=10):
     estimate_s: float = 0.0
     """0 for unknown."""
     wants_status: bool = False
+    may_be_cached: bool = False
+    """Whether the outcome of an equal job will do, and whether this one's may be kept."""
 
 
 class Cancel(Message, frozen=True, tag=11):
@@ -111,6 +113,8 @@ class Ended(Message, frozen=True, tag=22):
 
     number: int
     outcome: bytes
+    is_cached: bool = False
+    """Whether it is that of an equal job which ran before."""
 
 
 class Unknown(Message, frozen=True, tag=23):
@@ -147,6 +151,8 @@ class Report(Message, frozen=True, tag=32):
     outcome: bytes
     is_fault: bool
     """Whether the outcome is an infrastructure fault, which another attempt may mend."""
+    is_keepable: bool = False
+    """Whether the outcome will be the same whenever and wherever an equal job runs."""
 
 
 class Return(Message, frozen=True, tag=33):

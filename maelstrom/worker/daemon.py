@@ -12,7 +12,7 @@ from maelstrom import __version__
 from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError, SpecError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId
-from maelstrom.model.outcome import ExecutionError, InfrastructureFault, Outcome, Ran
+from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, Outcome, Ran
 from maelstrom.model.spec import JobSpec
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
@@ -224,8 +224,9 @@ class Worker:
                 case dispatcher.StartJob(job, attempt):
                     self._spawn(self._run(job, attempt))
                 case dispatcher.ReportJob(job, attempt, outcome):
-                    self._assigned.pop((job, attempt), None)
-                    self._report(job, attempt, outcome)
+                    spec, _ = self._assigned.pop((job, attempt), (None, False))
+                    is_keepable = spec is not None and is_lasting(spec, outcome)
+                    self._report(job, attempt, outcome, is_keepable=is_keepable)
                 case dispatcher.PrepareLayer(layer):
                     self._spawn(self._prepare(layer))
                 case dispatcher.ReleaseLayer(layer):
@@ -266,7 +267,9 @@ class Worker:
         else:
             self.handle(dispatcher.LayerPrepared(layer))
 
-    def _report(self, job: JobId, attempt: int, outcome: Outcome) -> None:
+    def _report(
+        self, job: JobId, attempt: int, outcome: Outcome, *, is_keepable: bool = False
+    ) -> None:
         encoded = encode(outcome)
         if len(encoded) > FRAME_BYTES_MAX - FRAME_HEADROOM_BYTES:
             outcome = ExecutionError(
@@ -275,7 +278,7 @@ class Worker:
             )
             encoded = encode(outcome)
         is_fault = isinstance(outcome, InfrastructureFault)
-        self._send_report(messages.Report(job, attempt, encoded, is_fault))
+        self._send_report(messages.Report(job, attempt, encoded, is_fault, is_keepable))
 
     def _send_report(self, report: messages.Report) -> None:
         if self._is_watched:
@@ -296,3 +299,8 @@ class Worker:
             failure = InfrastructureError(f"the worker failed: {error!r}")
             failure.__cause__ = error
             self._ended.set_exception(failure)
+
+
+def is_lasting(spec: JobSpec, outcome: Outcome) -> bool:
+    """Whether an equal job will end just so, wherever it runs."""
+    return isinstance(outcome, Exited) and outcome.status == 0 and not spec.uncached_because

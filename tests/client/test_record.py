@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from maelstrom.client.history import History
 from maelstrom.client.record import LISTINGS_MAX, Record
-from maelstrom.client.testrun import EndTarget, History, KeepListing, KeepResult
+from maelstrom.client.testrun import EndTarget, KeepListing, KeepResult
 from maelstrom.model.case import Case, CaseResult, Status, Verdict
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from maelstrom.client.history import History
 from maelstrom.client.testrun import (
     CancelJobs,
     EndTarget,
     EngineFailed,
-    History,
     JobEnded,
     JobStarted,
     KeepListing,
@@ -317,3 +317,32 @@ def test_in_another_world_all_is_run_and_what_failed_goes_first() -> None:
     ]
     told = [short(i) for i in core.handle(JobEnded(1, listed("a b c")))]
     assert told[2:] == ["submit 2: /t a p0 ~2", "submit 3: /t b p1 ~3", "submit 4: /t c p1"]
+
+
+def test_without_the_cache_everything_runs_and_nothing_is_kept_elsewhere() -> None:
+    core = TestRun()
+    core.handle(TargetReady(plan()))
+    core.handle(JobEnded(1, listed("a")))
+    kept = [i for i in core.handle(JobEnded(2, GOOD)) if isinstance(i, KeepResult)]
+    history = History(passes=frozenset({kept[0].digest}), durations={"a": 2.0})
+    for uses_cache in (True, False):
+        core = TestRun(uses_cache=uses_cache)
+        submitted = [
+            core.handle(TargetReady(plan(), history)),
+            core.handle(JobEnded(1, listed("a"))),
+        ]
+        jobs = [i for said in submitted for i in said if isinstance(i, SubmitJob)]
+        assert [job.may_be_cached for job in jobs] == ([True] if uses_cache else [False, False])
+
+
+def test_a_case_tells_where_its_outcome_is_from() -> None:
+    core = TestRun()
+    core.handle(TargetReady(plan()))
+    core.handle(JobEnded(1, listed("a b")))
+    cached = Exited(0, Effects(is_cached=True))
+    told = [*core.handle(JobEnded(2, cached)), *core.handle(JobEnded(3, GOOD))]
+    results = [i.event.result for i in told if isinstance(i, Tell) and hasattr(i.event, "result")]
+    assert [(r.is_cached, r.ran_because) for r in results] == [
+        (True, ""),
+        (False, "it has not been run before"),
+    ]

@@ -44,6 +44,7 @@ class Session:
         *,
         priority: int = 0,
         estimate_s: float = 0.0,
+        may_be_cached: bool = False,
         on_outcome: Callable[[Outcome], None],
         on_status: Callable[[Any], None] | None = None,
     ) -> int:

@@ -141,7 +141,9 @@ class Grid:
         while not all(one._is_greeted for one in who):
             await asyncio.sleep(0.005)
 
-    def submit(self, session: Session, name: str, wait_ms: float) -> int:
+    def submit(
+        self, session: Session, name: str, wait_ms: float, *, may_be_cached: bool = False
+    ) -> int:
         """Have a job run."""
 
         def take(outcome: Outcome) -> None:
@@ -154,6 +156,7 @@ class Grid:
         self._is_done.clear()
         return session.submit(
             JobSpec(program=name, arguments=(str(wait_ms),)),
+            may_be_cached=may_be_cached,
             on_outcome=lambda outcome: self._loop.call_soon_threadsafe(take, outcome) and None,
         )
 

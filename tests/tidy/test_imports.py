@@ -45,6 +45,7 @@ CORES = (
     "broker/ledger.py",
     "worker/dispatcher.py",
     "client/router.py",
+    "client/history.py",
     "client/testrun.py",
     "sandbox/plan.py",
 )
