@@ -17,6 +17,8 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+import msgspec
+
 from maelstrom.client import recipes
 from maelstrom.client.description import Description, SourceFile
 from maelstrom.client.testrun import TargetPlan
@@ -255,7 +257,7 @@ def _world(
         user=description.user,
         group=description.group,
         timeout_s=description.timeout_s,
-        limits=Limits(**dict(description.limits)),
+        limits=msgspec.convert(dict(description.limits), Limits),
         stdin=_standard_input(description),
         resources=description.resources,
     )

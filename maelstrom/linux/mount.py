@@ -22,7 +22,8 @@ DETACH = 2
 _OPEN_TREE_CLONE = 1
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FROM_DESCRIPTOR, _TO_DESCRIPTOR = 0x4, 0x40
-_RESOLVE_IN_ROOT = 0x10
+_RESOLVE_NO_CROSSING, _RESOLVE_NO_MAGIC, _RESOLVE_NO_LINKS = 0x1, 0x2, 0x4
+_RESOLVE_BENEATH, _RESOLVE_IN_ROOT = 0x8, 0x10
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 
 
@@ -60,6 +61,20 @@ def open_in_root(root: int, path: str) -> int:
     No symbolic link leads out of it.
     """
     how = bytes(_How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT))
+    return system_call("openat2", root, os.fsencode(path), how, len(how))
+
+
+def open_file_of_root(root: int, path: str, flags: int) -> int:
+    """Open a path as if `root` were the root, but nothing on another mount."""
+    resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_CROSSING | _RESOLVE_NO_MAGIC
+    how = bytes(_How(flags | os.O_CLOEXEC, 0, resolve))
+    return system_call("openat2", root, os.fsencode(path), how, len(how))
+
+
+def open_directory_plainly(root: int, path: str) -> int:
+    """Open a directory for reading, by a relative path that no symbolic link is part of."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    how = bytes(_How(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_LINKS))
     return system_call("openat2", root, os.fsencode(path), how, len(how))
 
 

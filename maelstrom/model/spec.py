@@ -17,6 +17,26 @@ LAYERS_MAX = 200
 ARGUMENTS_BYTES_MAX = 1 << 20
 TIMEOUT_S_MAX = 7 * 24 * 3600.0
 AMOUNT_MAX = 1 << 62
+OUTPUTS_MAX = 1000
+PROCESSORS_MAX = 65536
+IDENTITY_MAX = (1 << 32) - 2
+UPTIME_S_MAX = 100 * 365 * 24 * 3600
+DEVICES = ("full", "null", "random", "shm", "tty", "urandom", "zero")
+"""What /dev has if nothing is said; `shm` is a directory of the job's own."""
+DEVICES_KNOWN = (*DEVICES, "fuse")
+KERNEL_LIMITS = (
+    "address_space",
+    "cpu_s",
+    "data",
+    "file_size",
+    "locked_memory",
+    "message_queues",
+    "pending_signals",
+    "stack",
+)
+"""What the kernel limits for each process of a job, apart from open files."""
+# No job may read by its outputs what it may not read itself.
+_NO_OUTPUTS = ("/dev", "/proc", "/sys")
 
 
 class Network(enum.Enum):
@@ -28,10 +48,12 @@ class Network(enum.Enum):
 
 
 class RootFileSystem(enum.Enum):
-    """Whether the job may write outside its mounts; what it writes is thrown away."""
+    """Whether the job may write outside its mounts, and whether what it writes is thrown away."""
 
     READ_ONLY = "read-only"
     WRITABLE = "writable"
+    CAPTURED = "captured"
+    """All changes come back as a layer."""
 
 
 class Bind(msgspec.Struct, frozen=True, tag="bind", forbid_unknown_fields=True):
@@ -80,6 +102,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the job may write to its root file system, /tmp and /dev/shm together."""
     processes_max: int = 0
     open_files_max: int = 0
+    kernel: tuple[tuple[str, int], ...] = ()
+    """Limits of each process, by names of KERNEL_LIMITS."""
+    swap_bytes_max: int = 0
+    """Beyond `memory_bytes_max`, where the host lets us use control groups."""
+    processors: float = 0.0
+    """As much time as so many processors have; only where the host lets us use control groups."""
+
+
+class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The size of a job's terminal."""
+
+    rows: int = 24
+    columns: int = 80
 
 
 class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +140,20 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_s: float = 2.0
     """Between SIGTERM at the timeout and SIGKILL."""
     stdin: bytes = b""
+    stdin_file: str = ""
+    """A file in the container that is read instead; so it may be as large as a layer."""
+    devices: tuple[str, ...] = DEVICES
+    outputs: tuple[str, ...] = ()
+    """Files and directories that come back when the job has ended, if they are there then."""
+    groups: tuple[int, ...] = ()
+    """Supplementary groups; they need `has_identities`."""
+    has_identities: bool = False
+    """Whether users and groups 0 to 65535 are there, not only the job's own."""
+    has_powers: bool = False
+    """Whether the job has all capabilities over its container, though none over the host."""
+    terminal: Terminal | None = None
+    uptime_s: int = -1
+    """What the job's clocks say of how long the machine runs; -1 for the truth."""
     limits: Limits = Limits()
     resources: tuple[tuple[str, int], ...] = (("slots", 1),)
 
@@ -120,6 +169,9 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise SpecError(f"{len(self.layers)} layers; the limit is {LAYERS_MAX}")
         if not 0 <= self.timeout_s <= TIMEOUT_S_MAX or not 0 <= self.grace_s <= TIMEOUT_S_MAX:
             raise SpecError(f"timeout of {self.timeout_s} s is out of range")
+        _check_identity(self)
+        _check_devices(self.devices)
+        _check_files(self)
         for name, amount in self.resources:
             if amount < 1:
                 raise SpecError(f"resource `{name}` needs a positive amount, not {amount}")
@@ -127,7 +179,11 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def is_local(self) -> bool:
         """Whether the job must run on the client's own machine."""
-        return self.network is Network.LOCAL or any(isinstance(m, Bind) for m in self.mounts)
+        return (
+            self.network is Network.LOCAL
+            or self.terminal is not None
+            or any(isinstance(mount, Bind) for mount in self.mounts)
+        )
 
     @property
     def uncached_because(self) -> str:
@@ -197,6 +253,49 @@ def _check_limits(limits: Limits) -> None:
         amount = getattr(limits, name)
         if isinstance(amount, int) and not 0 <= amount <= AMOUNT_MAX:
             raise SpecError(f"the limit `{name}` cannot be {amount}")
+    if not 0 <= limits.processors <= PROCESSORS_MAX:
+        raise SpecError(f"the limit `processors` cannot be {limits.processors}")
+
+
+def _check_identity(spec: JobSpec) -> None:
+    for number in (spec.user, spec.group, *spec.groups):
+        if not 0 <= number <= IDENTITY_MAX:
+            raise SpecError(f"{number} cannot be a user or a group")
+    if spec.groups and not spec.has_identities:
+        raise SpecError("supplementary groups need `has_identities`")
+    if spec.has_powers and (spec.user or spec.group):
+        raise SpecError("capabilities are root's", hint="say user 0 and group 0, too")
+    for name, value in spec.limits.kernel:
+        if name not in KERNEL_LIMITS:
+            raise SpecError(f"unknown limit `{name}`", hint=f"known are {', '.join(KERNEL_LIMITS)}")
+        if not 0 <= value <= AMOUNT_MAX:
+            raise SpecError(f"the limit `{name}` cannot be {value}")
+    if not -1 <= spec.uptime_s <= UPTIME_S_MAX:
+        raise SpecError(f"an uptime of {spec.uptime_s} s is out of range")
+
+
+def _check_devices(devices: tuple[str, ...]) -> None:
+    for name in devices:
+        if name not in DEVICES_KNOWN:
+            known = ", ".join(DEVICES_KNOWN)
+            raise SpecError(f"unknown device `{name}`", hint=f"known are {known}")
+    if len(set(devices)) != len(devices):
+        raise SpecError("a device is named twice")
+
+
+def _check_files(spec: JobSpec) -> None:
+    if spec.stdin_file:
+        _check_absolute("stdin file", spec.stdin_file)
+        if spec.stdin:
+            raise SpecError("stdin is given both as bytes and as a file")
+    if len(spec.outputs) > OUTPUTS_MAX:
+        raise SpecError(f"{len(spec.outputs)} outputs; the limit is {OUTPUTS_MAX}")
+    for path in spec.outputs:
+        _check_absolute("output", path)
+        if path == "/":
+            raise SpecError("`/` cannot be an output", hint="a captured root brings all changes")
+        if f"{path}/".startswith(tuple(f"{place}/" for place in _NO_OUTPUTS)):
+            raise SpecError(f"output `{path}` is of the kernel's making")
 
 
 def _check_absolute(what: str, path: str) -> None:

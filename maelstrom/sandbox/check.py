@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maelstrom.errors import SandboxUnavailable
+from maelstrom.sandbox.identities import NoIdentities, map_identities
 from maelstrom.sandbox.launch import (
     ServiceUser,
     isolated_python,
@@ -79,6 +80,22 @@ def check() -> list[Finding]:
             )
         )
     return findings
+
+
+def lacks_identities() -> str:
+    """Try to have more identities than our own; returns what is wrong, or nothing."""
+    user = service_user()
+    own = user or ServiceUser(os.geteuid(), os.getegid())
+    command = [*isolated_python("probe"), "identities", *map(str, user or ServiceUser(-1, -1))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        if not child.stdout.readline():
+            return "cannot make a user namespace"
+        try:
+            map_identities(child.pid, *own)
+        except NoIdentities as error:
+            return str(error)
+    return ""
 
 
 def explain_unavailable(doing: str, number: int) -> SandboxUnavailable:

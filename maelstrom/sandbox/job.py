@@ -16,6 +16,7 @@ from maelstrom.linux import memory
 from maelstrom.sandbox.channel import Channel
 from maelstrom.sandbox.diagnosis import Words, explain_start, find_program
 from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
+from maelstrom.sandbox.stdin import open_stdin
 from maelstrom.sandbox.steps import Spawn, Watch
 
 READ_BYTES = 65536
@@ -25,7 +26,7 @@ SAMPLE_SHARE = 10
 DRAIN_S_MAX = 5.0
 # Between them a job cannot be told from one that is stuck in the kernel.
 _DRAIN_PAUSES_S = (0.0002, 0.001, 0.005, 0.02)
-_OOM_SCORE_JOB, _OOM_SCORE_SLOT = b"900", b"0"
+OOM_SCORE_JOB, OOM_SCORE_SLOT = b"900", b"0"
 
 
 class StartError(Exception):
@@ -134,8 +135,7 @@ class Capture:
 def spawn(step: Spawn, files: StageFiles, devices: int, pipes: Pipes) -> Process:
     """Start the program; raises StartError, or OSError where the slot itself is short of means."""
     path = find_program(step.program, step.search_path)
-    # Opened anew: its flags and locks are those of this one job.
-    stdin = _open_stdin(step.stdin) if step.stdin else os.open("null", os.O_RDWR, dir_fd=devices)
+    stdin = open_stdin(step, devices)
     try:
         return _start(step, files, path, (stdin, pipes.stdout_end, pipes.stderr_end))
     finally:
@@ -146,7 +146,7 @@ def _start(step: Spawn, files: StageFiles, path: bytes, streams: tuple[int, ...]
     if files.last_pid >= 0:
         # So every job finds itself with the same PID.
         os.pwrite(files.last_pid, b"1", 0)
-    os.pwrite(files.oom_score, _OOM_SCORE_JOB, 0)
+    os.pwrite(files.oom_score, OOM_SCORE_JOB, 0)
     few = step.open_files_max if step.open_files_max < SLOT_FILES_MIN else 0
     started_s = time.monotonic()
     try:
@@ -154,11 +154,11 @@ def _start(step: Spawn, files: StageFiles, path: bytes, streams: tuple[int, ...]
             _spawn_with_few_files(step, path, streams, few) if few else _spawn(step, path, streams)
         )
     except OSError as error:
-        os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
+        os.pwrite(files.oom_score, OOM_SCORE_SLOT, 0)
         number = error.errno or 0
         raise StartError(explain_start(path, number), number) from error
     try:
-        os.pwrite(files.oom_score, _OOM_SCORE_SLOT, 0)
+        os.pwrite(files.oom_score, OOM_SCORE_SLOT, 0)
         return Process(pid, os.pidfd_open(pid), started_s)
     except OSError as error:
         # It runs, and nobody would end it.
@@ -203,19 +203,6 @@ def _spawn_with_few_files(step: Spawn, path: bytes, streams: tuple[int, ...], fe
     except OSError as error:
         raise Surprise(f"cannot limit `{os.fsdecode(path)}`: {error.strerror}") from error
     return pid
-
-
-def _open_stdin(content: bytes) -> int:
-    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    view = memoryview(content)
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 class Watcher:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from maelstrom.errors import SpecError
 from maelstrom.model.spec import (
+    DEVICES,
     Bind,
     DevPts,
     JobSpec,
@@ -26,6 +27,7 @@ from maelstrom.model.spec import (
 )
 from maelstrom.sandbox.steps import (
     EnterDirectory,
+    MakeDevices,
     MakeDirectory,
     MountBind,
     MountDevices,
@@ -41,6 +43,7 @@ from maelstrom.sandbox.steps import (
     SealRoot,
     SlotKind,
     Spawn,
+    SpawnForked,
     Step,
     SwitchLoopback,
     UnshareIpc,
@@ -89,6 +92,8 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
     before: tuple[Step, ...] = (UnshareIpc(),)
     if not is_local:
         before += (SwitchLoopback(spec.network is Network.LOOPBACK),)
+    is_captured = spec.root is RootFileSystem.CAPTURED
+    write_bytes_max = limits.write_bytes_max or defaults.write_bytes_max
     return Plan(
         kind=SlotKind(
             user=spec.user,
@@ -97,17 +102,27 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
             sees_host_files=any(isinstance(mount, Bind | Sys) for mount in spec.mounts),
             processes_max=limits.processes_max or defaults.processes_max,
             open_files_max=limits.open_files_max or defaults.open_files_max,
+            sees_fuse="fuse" in spec.devices,
+            has_identities=spec.has_identities,
+            uptime_s=spec.uptime_s,
+            # What such jobs leave behind is harder to prove gone than a slot is to make.
+            is_one_shot=spec.has_powers or spec.terminal is not None,
         ),
         before=before,
-        root=_root(spec, tuple(layers), limits.write_bytes_max or defaults.write_bytes_max),
+        root=_root(spec, tuple(layers), write_bytes_max),
         start=(EnterDirectory(spec.working_directory), _spawn(spec, defaults)),
         watch=Watch(
             timeout_s=spec.timeout_s,
             grace_s=spec.grace_s,
             memory_bytes_max=limits.memory_bytes_max or defaults.memory_bytes_max,
             output_bytes_max=limits.output_bytes_max or OUTPUT_BYTES_DEFAULT,
+            outputs=spec.outputs,
+            is_captured=is_captured,
+            files_bytes_max=write_bytes_max if spec.outputs or is_captured else 0,
         ),
-        is_root_reusable=not any(_holds_state(mount, spec.network) for mount in spec.mounts),
+        is_root_reusable=not (
+            spec.terminal or any(_holds_state(mount, spec.network) for mount in spec.mounts)
+        ),
     )
 
 
@@ -128,12 +143,16 @@ def _root(spec: JobSpec, layers: tuple[str, ...], size_bytes: int) -> tuple[Step
     found += [
         UnshareMounts(),
         MountRoot(layers, size_bytes),
-        MountDevices(),
+        MountDevices() if spec.devices == DEVICES else MakeDevices(spec.devices),
         MountProcesses(),
         MountScratch("/tmp", "tmp"),
-        MountScratch("/dev/shm", "shm"),
     ]
-    mounts = sorted(spec.mounts, key=lambda mount: mount.mount_point.count("/"))
+    if "shm" in spec.devices:
+        found.append(MountScratch("/dev/shm", "shm"))
+    mounts: Sequence[Mount] = spec.mounts
+    if spec.terminal and not any(mount.mount_point == "/dev/pts" for mount in mounts):
+        mounts = (DevPts(), *mounts)
+    mounts = sorted(mounts, key=lambda mount: mount.mount_point.count("/"))
     found += [_mount(mount, spec.network, size_bytes) for mount in mounts]
     if spec.working_directory != "/":
         found.append(MakeDirectory(spec.working_directory))
@@ -160,7 +179,26 @@ def _mount(mount: Mount, network: Network, size_bytes: int) -> Step:
             return MountMessageQueues(place)
 
 
-def _spawn(spec: JobSpec, defaults: Defaults) -> Spawn:
+def _spawn(spec: JobSpec, defaults: Defaults) -> Spawn | SpawnForked:
+    spawn = _plain_spawn(spec, defaults)
+    terminal = spec.terminal
+    if not (spec.limits.kernel or spec.has_identities or spec.has_powers or terminal):
+        return spawn
+    return SpawnForked(
+        *spawn,
+        kernel_limits=spec.limits.kernel,
+        user=spec.user,
+        group=spec.group,
+        groups=spec.groups,
+        has_identities=spec.has_identities,
+        has_powers=spec.has_powers,
+        has_own_network=spec.network is not Network.LOCAL,
+        has_loopback=spec.network is Network.LOOPBACK,
+        terminal=(terminal.rows, terminal.columns) if terminal else (0, 0),
+    )
+
+
+def _plain_spawn(spec: JobSpec, defaults: Defaults) -> Spawn:
     environment = dict(spec.environment)
     return Spawn(
         program=_bytes(spec.program),
@@ -169,6 +207,7 @@ def _spawn(spec: JobSpec, defaults: Defaults) -> Spawn:
         search_path=_bytes(environment.get("PATH", DEFAULT_SEARCH_PATH)),
         stdin=spec.stdin,
         open_files_max=spec.limits.open_files_max or defaults.open_files_max,
+        stdin_file=spec.stdin_file,
     )
 
 

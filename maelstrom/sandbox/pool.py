@@ -9,8 +9,11 @@ Rules of this file:
 """
 
 import asyncio
+import contextlib
+import errno
 import itertools
 import os
+import subprocess
 from collections.abc import Sequence
 
 from maelstrom.errors import SpecError
@@ -18,6 +21,7 @@ from maelstrom.model.outcome import Cancelled, ExecutionError, InfrastructureFau
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.channel import RETIRED, Message
 from maelstrom.sandbox.check import explain_unavailable
+from maelstrom.sandbox.identities import NoIdentities, map_identities
 from maelstrom.sandbox.launch import (
     ServiceUser,
     SlotConnection,
@@ -27,6 +31,7 @@ from maelstrom.sandbox.launch import (
     service_user,
 )
 from maelstrom.sandbox.plan import Defaults, Plan, plan
+from maelstrom.sandbox.ports import NOTES, UNTIED, Ties
 from maelstrom.sandbox.results import outcome_of
 from maelstrom.sandbox.steps import SlotKind, pack
 
@@ -63,6 +68,8 @@ class SlotPool:
         self._idle: list[SlotConnection] = []
         self._running: dict[str, SlotConnection | None] = {}
         self._killed: set[str] = set()
+        self._spares: set[asyncio.Task[None]] = set()
+        self._service_user = service_user
         self._is_closed = False
 
     async def start(self) -> None:
@@ -78,7 +85,9 @@ class SlotPool:
             await self.close()
             raise await asyncio.to_thread(explain_unavailable, error.doing, error.number) from error
 
-    async def run(self, spec: JobSpec, layers: Sequence[str], job: str) -> Outcome:
+    async def run(
+        self, spec: JobSpec, layers: Sequence[str], job: str, ties: Ties = UNTIED
+    ) -> Outcome:
         """Run one job and tell how it ended; `layers` are names below `layers_root`."""
         if self._is_closed:
             return InfrastructureFault("the sandbox is closed")
@@ -88,7 +97,7 @@ class SlotPool:
             return ExecutionError(error.message, error.hint)
         self._running[job] = None
         try:
-            return await self._run(made, job)
+            return await self._run(made, job, ties)
         except Unavailable as error:
             return InfrastructureFault(
                 f"cannot make a slot: cannot {error.doing}: {os.strerror(error.number)}",
@@ -111,22 +120,25 @@ class SlotPool:
     async def close(self) -> None:
         """End everything; nothing is left behind."""
         self._is_closed = True
+        for task in self._spares:
+            task.cancel()
+        await asyncio.gather(*self._spares, return_exceptions=True)
         for slot in (*self._idle, *self._running.values()):
             if slot is not None:
                 slot.close()
         self._idle.clear()
         await self._zygote.close()
 
-    async def _run(self, made: Plan, job: str) -> Outcome:
+    async def _run(self, made: Plan, job: str, ties: Ties) -> Outcome:
         packed = (pack(made.before), pack(made.root), pack(made.start))
         message = ("run", *packed, tuple(made.watch), made.is_root_reusable)
         for _ in range(ATTEMPTS_MAX):
-            outcome = await self._attempt(made, job, message)
+            outcome = await self._attempt(made, job, message, ties)
             if outcome is not None:
                 return outcome
         return InfrastructureFault(f"{ATTEMPTS_MAX} slots ended before they began the job")
 
-    async def _attempt(self, made: Plan, job: str, message: Message) -> Outcome | None:
+    async def _attempt(self, made: Plan, job: str, message: Message, ties: Ties) -> Outcome | None:
         """Run the job in one slot; None where the slot ended before it began."""
         slot = await self._take(made)
         if job in self._killed:
@@ -136,11 +148,11 @@ class SlotPool:
         slot.root = made.root
         slot.send(message)
         try:
-            reply = await self._receive(slot, made)
-        except asyncio.CancelledError:
+            reply = await self._receive(slot, made, ties)
+        except BaseException:
             self._lose(slot)
             raise
-        if reply is None or reply[0] == "fault" or not slot.is_open:
+        if reply is None or reply[0] == "fault" or not slot.is_open or made.kind.is_one_shot:
             self._lose(slot)
         else:
             self._idle.append(slot)
@@ -153,8 +165,21 @@ class SlotPool:
         lost = "slot was" if self._zygote.is_alive else "sandbox's zygote was"
         return InfrastructureFault(f"the {lost} lost while the job ran", "the job may be run again")
 
-    async def _receive(self, slot: SlotConnection, made: Plan) -> Message | None:
+    async def _receive(self, slot: SlotConnection, made: Plan, ties: Ties) -> Message | None:
         """Wait for the reply; None when there will be none."""
+        if ties.terminal is not None:
+            ties.terminal.send = slot.send
+        try:
+            reply = await self._receive_in_time(slot, made)
+            while reply is not None and reply[0] in NOTES:
+                ties.take(reply)
+                reply = await self._receive_in_time(slot, made)
+            return reply
+        finally:
+            if ties.terminal is not None:
+                ties.terminal.send = None
+
+    async def _receive_in_time(self, slot: SlotConnection, made: Plan) -> Message | None:
         waiting = slot.receive()
         if not made.watch.timeout_s:
             return await waiting
@@ -175,10 +200,30 @@ class SlotPool:
         chosen = same or [slot for slot in candidates if not slot.root] or candidates
         if chosen:
             self._idle.remove(chosen[-1])
+            if made.kind.is_one_shot:
+                self._make_spare(made.kind)
             return chosen[-1]
         if self._idle and len(self._idle) + len(self._running) > self._slots_max:
             self._lose(self._idle.pop(0))
-        return await self._make_again(made.kind)
+        slot = await self._make_again(made.kind)
+        if made.kind.is_one_shot:
+            self._make_spare(made.kind)
+        return slot
+
+    def _make_spare(self, kind: SlotKind) -> None:
+        """Have the next slot of a kind ready when this one is used up."""
+        task = asyncio.get_running_loop().create_task(self._add_spare(kind))
+        self._spares.add(task)
+        task.add_done_callback(self._spares.discard)
+
+    async def _add_spare(self, kind: SlotKind) -> None:
+        # Where it fails, the next job tells of it.
+        with contextlib.suppress(Unavailable):
+            slot = await self._make(kind)
+            if self._is_closed:
+                slot.close()
+            else:
+                self._idle.append(slot)
 
     async def _make_again(self, kind: SlotKind) -> SlotConnection:
         """Make a slot, with a new zygote if the old one is gone."""
@@ -199,6 +244,9 @@ class SlotPool:
         slot = await self._zygote.make_slot(next(self._numbers), kind)
         try:
             reply = await slot.receive()
+            if reply is not None and reply[0] == "map":
+                slot.send(await asyncio.to_thread(self._map, int(str(reply[1]))))
+                reply = await slot.receive()
         except asyncio.CancelledError:
             self._lose(slot)
             raise
@@ -208,6 +256,16 @@ class SlotPool:
         if reply is None:
             raise Unavailable("make a slot that lives", 0)
         raise Unavailable(str(reply[1]), int(str(reply[2])))
+
+    def _map(self, pid: int) -> Message:
+        user = self._service_user or ServiceUser(os.geteuid(), os.getegid())
+        try:
+            map_identities(pid, *user)
+        except NoIdentities as error:
+            return "mapped", errno.EPERM, str(error)
+        except (OSError, subprocess.SubprocessError) as error:
+            return "mapped", getattr(error, "errno", 0) or 0, str(error)
+        return "mapped", 0, ""
 
     def _kill_for_good(self, job: str, slot: SlotConnection) -> None:
         if self._running.get(job) is slot and job in self._killed:

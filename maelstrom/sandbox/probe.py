@@ -32,6 +32,9 @@ def main() -> None:
     Arguments: a directory with a layer named `layer`, a user and a group to become or -1, the
     version of Linux, and a directory on disk for writes or nothing.
     """
+    if sys.argv[1] == "identities":
+        _wait_for_identities(int(sys.argv[2]), int(sys.argv[3]))
+        return
     directory, user, group = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     major, minor = sys.argv[4].split(".")
     host = steps.Host((int(major), int(minor)), sys.argv[5])
@@ -49,6 +52,17 @@ def main() -> None:
             sys.stdout.flush()
             os._exit(0)
     os.waitpid(pid, 0)
+
+
+def _wait_for_identities(user: int, group: int) -> None:
+    """Be a user namespace that has none yet, until our parent lets go of us."""
+    if user >= 0:
+        process.become(user, group)
+    namespace.unshare(namespace.NEW_USER)
+    process.set_dumpable(is_dumpable=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.read()
 
 
 def _try_slot(host: steps.Host) -> None:

@@ -5,6 +5,7 @@ import os
 from maelstrom.model.outcome import (
     Cancelled,
     Effects,
+    ExecutionError,
     Exited,
     InfrastructureFault,
     LimitExceeded,
@@ -27,6 +28,8 @@ def outcome_of(plan: Plan, reply: Message) -> Outcome:
             return explain(plan.steps[number], error, words, hint)
         case ("refused", int(error), str(words), str(hint)):
             return explain_refusal(error, words, hint)
+        case ("spoiled", str(words)):
+            return ExecutionError(words, "what may come back is bound by what a job may write")
         case ("fault", str(words)):
             return InfrastructureFault(f"a slot gave up: {words}", "the job may be run again")
         case _:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from maelstrom.linux import mount, namespace
 from maelstrom.sandbox import steps
 from maelstrom.sandbox.overlay import Identity, Overlays, Upper
-from maelstrom.sandbox.stage import new_tmpfs
+from maelstrom.sandbox.stage import DEVICE_DIRECTORIES, fill_devices, new_tmpfs
 from maelstrom.sandbox.trace import Trace
 
 PackedSteps = tuple[tuple[object, ...], ...]
@@ -25,7 +25,8 @@ class Root:
         self.upper: Upper | None = None
         self.directory = -1
         """The root directory, while it is being made."""
-        self.has_made_directories = False
+        self.made: list[str] = []
+        """Mount points and directories that were missing, with those above them."""
         self.scratch: list[int] = []
         self._traces: list[Trace] = []
         self._scratch_traces: list[Trace] = []
@@ -34,7 +35,7 @@ class Root:
         """Remember the finished root as it is now; takes the slot's own directory below /proc."""
         self.namespace = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
         assert self.upper is not None
-        is_empty = not self.has_made_directories
+        is_empty = not self.made
         self._traces = [Trace(self.upper.root, is_empty=is_empty, has_fine_times=has_fine_times)]
         self._scratch_traces = [
             Trace(directory, is_empty=True, has_fine_times=has_fine_times)
@@ -69,6 +70,7 @@ class RootBuilder:
             steps.UnshareMounts: self._unshare,
             steps.MountRoot: self._mount_root,
             steps.MountDevices: self._move,
+            steps.MakeDevices: self._make_devices,
             steps.MountProcesses: self._move,
             steps.MountScratch: self._mount_scratch,
             steps.MountBind: self._mount_bind,
@@ -105,6 +107,26 @@ class RootBuilder:
             mount.move(step.mount_point, target)
         finally:
             os.close(target)
+
+    def _make_devices(self, root: Root, step: steps.Step) -> None:
+        assert isinstance(step, steps.MakeDevices)
+        trees = {}
+        for name in step.names:
+            if name != "shm":
+                trees[name] = mount.clone_tree("/fuse" if name == "fuse" else f"/dev/{name}")
+        target = _find(root, "/dev", is_directory=True)
+        try:
+            mount.attach(new_tmpfs(1 << 16, 0o755), target)
+        finally:
+            os.close(target)
+        directories = tuple(
+            name for name in DEVICE_DIRECTORIES if name != "shm" or "shm" in step.names
+        )
+        place = _find(root, "/dev", is_directory=True)
+        try:
+            fill_devices(f"/proc/self/fd/{place}", trees, directories)
+        finally:
+            os.close(place)
 
     def _mount_scratch(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountScratch)
@@ -191,7 +213,8 @@ def _find(root: Root, path: str, *, is_directory: bool) -> int:
     try:
         target = mount.open_in_root(root.directory, path)
     except FileNotFoundError:
-        root.has_made_directories = True
+        parts = path[1:].split("/")
+        root.made += ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
         return _make(root.directory, path, is_directory=is_directory)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error

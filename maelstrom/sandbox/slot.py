@@ -18,10 +18,13 @@ from maelstrom.sandbox import steps
 from maelstrom.sandbox.channel import RETIRED, Channel
 from maelstrom.sandbox.diagnosis import NotFound
 from maelstrom.sandbox.disposal import Disposal
+from maelstrom.sandbox.forked import spawn_forked
+from maelstrom.sandbox.harvest import Harvest, Refused
 from maelstrom.sandbox.job import Pipes, Process, StartError, Surprise, Watcher, WorkerGone, spawn
 from maelstrom.sandbox.root import PackedSteps, Root
 from maelstrom.sandbox.stage import StageError, StageFiles, give_up_powers, make_home
 from maelstrom.sandbox.supply import RootSupply
+from maelstrom.sandbox.terminal import TerminalWatcher
 
 JOBS_MAX = 10_000
 
@@ -76,6 +79,7 @@ class Slot:
         self._is_loopback_up = False
         self._is_root_reusable = False
         self._has_fresh_ipc = True
+        self._terminal = -1
         self._pipes: Pipes | None = None
         self._bearing: Bearing | None = None
 
@@ -93,11 +97,41 @@ class Slot:
             return
         pipes, self._pipes = self._pipes, None
         assert pipes is not None
-        watcher = Watcher(started, pipes, steps.Watch(*watch), self._channel)  # type: ignore[misc]
+        looks_after = steps.Watch(*watch)  # type: ignore[misc]  # As the worker sends it.
+        if self._terminal >= 0:
+            self._run_on_terminal(started, pipes, looks_after)
+            return
+        watcher = Watcher(started, pipes, looks_after, self._channel)
         self._foresee(root)  # type: ignore[arg-type]
-        self._channel.send(("ended", *watcher.run()))
+        ended = watcher.run()
+        spoiled = ""
+        if (looks_after.outputs or looks_after.is_captured) and ended.why != "killed":
+            spoiled = self._harvest(looks_after)
+        self._channel.send(("spoiled", spoiled) if spoiled else ("ended", *ended))
         os.close(started.descriptor)
         pipes.close()
+
+    def _run_on_terminal(self, started: Process, pipes: Pipes, watch: steps.Watch) -> None:
+        watcher = TerminalWatcher(started, self._terminal, pipes, watch, self._channel)
+        self._channel.send(("ended", *watcher.run()))
+
+    def _harvest(self, watch: steps.Watch) -> str:
+        """Send back what the job has made; returns what was wrong with it."""
+        assert self._root is not None
+        assert self._root.upper is not None
+        harvest = Harvest(self._channel, watch)
+        try:
+            if watch.is_captured:
+                harvest.send_changes(self._root.upper.root, self._root.made)
+            if watch.outputs:
+                namespace.enter(self._root.namespace, namespace.NEW_MOUNT)
+                try:
+                    harvest.send_outputs(watch.outputs)
+                finally:
+                    namespace.enter(self._home, namespace.NEW_MOUNT)
+        except Refused as error:
+            return str(error)
+        return ""
 
     def clean(self) -> bool:
         """Undo what the job has changed; returns whether the slot may go on."""
@@ -193,6 +227,11 @@ class Slot:
             case steps.Spawn():
                 self._pipes = self._pipes or Pipes.open()
                 return spawn(step, self._files, self._devices, self._pipes)
+            case steps.SpawnForked():
+                self._pipes = self._pipes or Pipes.open()
+                ends = (self._pipes.stdout_end, self._pipes.stderr_end)
+                started, self._terminal = spawn_forked(step, self._files, self._devices, ends)
+                return started
             case _:
                 raise AssertionError(step)
 
@@ -217,7 +256,7 @@ def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Di
         channel.send(("unavailable", "look at a new slot", error.errno))
         return
     channel.send(("ready",))
-    for _ in range(JOBS_MAX):
+    for _ in range(1 if kind.is_one_shot else JOBS_MAX):
         message = channel.receive()
         while message is not None and message[0] != "run":
             # A job was to be killed that had just ended by itself.

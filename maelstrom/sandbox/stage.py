@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable
 
 from maelstrom.linux import mount, namespace, process, seccomp
+from maelstrom.sandbox.channel import Channel
 from maelstrom.sandbox.steps import HOST_NAME, Host, SlotKind
 
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
@@ -61,23 +62,44 @@ class StageFiles:
         self.oom_score = -1
 
 
-def leave_host(kind: SlotKind) -> None:
-    """Enter new namespaces, as the process whose next child is the slot."""
+def leave_host(kind: SlotKind, channel: Channel | None = None) -> None:
+    """Enter new namespaces, as the process whose next child is the slot.
+
+    The worker at the other end of the channel is asked for the identities that a user may have
+    beside his own.
+    """
     user, group = os.geteuid(), os.getegid()
     kinds = namespace.NEW_PID | namespace.NEW_MOUNT | namespace.NEW_IPC | namespace.NEW_UTS
     _do("make a user namespace", namespace.unshare, namespace.NEW_USER)
-    try:
-        namespace.map_identity(kind.user, kind.group, user, group)
-    except OSError as error:
-        raise StageError(
-            f"map an identity into the user namespace ({error.filename})", error
-        ) from error
+    if kind.has_identities and channel is not None:
+        _ask_for_identities(channel)
+    else:
+        try:
+            namespace.map_identity(kind.user, kind.group, user, group)
+        except OSError as error:
+            doing = f"map an identity into the user namespace ({error.filename})"
+            raise StageError(doing, error) from error
     _do("make mount, PID, IPC and UTS namespaces", namespace.unshare, kinds)
     if not kind.has_host_network:
         _do("make a network namespace", namespace.unshare, namespace.NEW_NETWORK)
+    if kind.uptime_s >= 0:
+        _do("make a time namespace", namespace.unshare, namespace.NEW_TIME)
+        _do("set the clocks", namespace.set_uptime, kind.uptime_s)
     # It only hides the name of our own control group.
     with contextlib.suppress(OSError):
         namespace.unshare(namespace.NEW_CGROUP)
+
+
+def _ask_for_identities(channel: Channel) -> None:
+    channel.send(("map", os.getpid()))
+    answer = channel.receive()
+    if answer != ("mapped", 0, ""):
+        number, words = answer[1:] if answer else (0, "the worker is gone")
+        doing = f"map identities into the user namespace ({words})"
+        raise StageError(doing, OSError(number, words))
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
 
 
 def make_home(kind: SlotKind, host: Host) -> StageFiles:
@@ -85,6 +107,7 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     layers = _do("copy the mount of the layers", mount.clone_tree, ".")
     _do("make the layers read-only", _make_read_only, layers)
     devices = _copy_devices()
+    fuse = _do("copy /dev/fuse", mount.clone_tree, "/dev/fuse") if kind.sees_fuse else -1
     tree = _do("copy the host's mounts", mount.clone_tree, "/") if kind.sees_host_files else -1
     uppers = _do("copy the writes' mount", mount.clone_tree, host.uppers) if host.uppers else -1
     proc = _do("mount proc", new_proc)
@@ -93,6 +116,9 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     _do("make mount points", _make_mount_points)
     _do("attach the layers", mount.attach, layers, "layers")
     _do("attach proc", mount.attach, proc, "proc")
+    if fuse >= 0:
+        os.close(os.open("fuse", os.O_CREAT | os.O_WRONLY, 0o644))
+        _do("attach /dev/fuse", mount.attach, fuse, "fuse")
     if tree >= 0:
         _do("attach the host's mounts", mount.attach, tree, "host")
     if host.uppers:
@@ -189,15 +215,20 @@ def _make_read_only(tree: int) -> None:
 
 def _make_devices(devices: dict[str, int]) -> None:
     mount.attach(new_tmpfs(1 << 16, 0o755), "dev")
+    fill_devices("dev", devices, DEVICE_DIRECTORIES)
+
+
+def fill_devices(place: str, devices: dict[str, int], directories: tuple[str, ...]) -> None:
+    """Make an empty file system a /dev of these trees, by their names."""
     for name, tree in devices.items():
-        os.close(os.open(f"dev/{name}", os.O_CREAT | os.O_WRONLY, 0o644))
-        mount.attach(tree, f"dev/{name}")
+        os.close(os.open(f"{place}/{name}", os.O_CREAT | os.O_WRONLY, 0o644))
+        mount.attach(tree, f"{place}/{name}")
     for name, target in DEVICE_LINKS:
-        os.symlink(target, f"dev/{name}")
-    for name in DEVICE_DIRECTORIES:
-        os.mkdir(f"dev/{name}")
+        os.symlink(target, f"{place}/{name}")
+    for name in directories:
+        os.mkdir(f"{place}/{name}")
     # All jobs of the slot share it, and it belongs to their user.
-    _make_mount_read_only("dev")
+    _make_mount_read_only(place)
 
 
 def _mask_proc() -> None:

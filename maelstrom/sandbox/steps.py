@@ -72,6 +72,16 @@ class MountDevices(NamedTuple):
         return "mount /dev"
 
 
+class MakeDevices(NamedTuple):
+    """Make a /dev with no more than these devices."""
+
+    names: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return f"make /dev with {', '.join(self.names) or 'nothing'}"
+
+
 class MountProcesses(NamedTuple):
     """Move the slot's /proc to its place."""
 
@@ -191,6 +201,33 @@ class Spawn(NamedTuple):
     search_path: bytes
     stdin: bytes
     open_files_max: int
+    stdin_file: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"run `{self.program.decode(errors='replace')}`"
+
+
+class SpawnForked(NamedTuple):
+    """Find the program and start it by a fork, which can do more than a spawn, and takes longer."""
+
+    program: bytes
+    arguments: tuple[bytes, ...]
+    environment: tuple[tuple[bytes, bytes], ...]
+    search_path: bytes
+    stdin: bytes
+    open_files_max: int
+    stdin_file: str
+    kernel_limits: tuple[tuple[str, int], ...]
+    user: int
+    group: int
+    groups: tuple[int, ...]
+    has_identities: bool
+    has_powers: bool
+    has_own_network: bool
+    has_loopback: bool
+    terminal: tuple[int, int]
+    """Rows and columns; none of them if there is no terminal."""
 
     @property
     def text(self) -> str:
@@ -204,6 +241,7 @@ Step = (
     | UnshareMounts
     | MountRoot
     | MountDevices
+    | MakeDevices
     | MountProcesses
     | MountScratch
     | MountBind
@@ -216,6 +254,7 @@ Step = (
     | PivotRoot
     | EnterDirectory
     | Spawn
+    | SpawnForked
 )
 
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in Step.__args__}
@@ -239,6 +278,10 @@ class Watch(NamedTuple):
     grace_s: float
     memory_bytes_max: int
     output_bytes_max: int
+    outputs: tuple[str, ...] = ()
+    is_captured: bool = False
+    files_bytes_max: int = 0
+    """Of what comes back, together."""
 
 
 class SlotKind(NamedTuple):
@@ -250,6 +293,10 @@ class SlotKind(NamedTuple):
     sees_host_files: bool
     processes_max: int
     open_files_max: int
+    sees_fuse: bool = False
+    has_identities: bool = False
+    uptime_s: int = -1
+    is_one_shot: bool = False
 
 
 class Host(NamedTuple):

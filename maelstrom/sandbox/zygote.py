@@ -130,7 +130,7 @@ def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> Non
         process.set_name(b"maelstrom-out")
         # Made here, it is none of the sockets of the slot's network.
         pair = socket.socketpair()
-        leave_host(kind)
+        leave_host(kind, channel)
         # Entering the user namespace was a change of identity.
         process.set_parent_death_signal(signal.SIGKILL)
         _fork_slot(kind, host, channel, *pair)

@@ -21,8 +21,7 @@ from maelstrom.sandbox.pool import Defaults, SlotPool, service_user
 
 SHELL_PROGRAMS = (
     *("sh", "cat", "chmod", "env", "hostname", "id", "ls", "mkdir", "mount", "rm", "sleep", "stat"),
-    "touch",
-    "wc",
+    *("touch", "ln", "mkfifo", "truncate", "chown", "stty", "wc"),
 )
 MIB = 1 << 20
 # With one more as many as a job may have, and with names as long as digests.

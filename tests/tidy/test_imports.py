@@ -10,8 +10,9 @@ PACKAGE = Path(__file__).parents[2] / "maelstrom"
 # What runs inside slots: started with `python -I -S`, it has nothing but the standard library.
 SLOT_SIDE = {
     f"sandbox.{name}"
-    for name in ("channel", "diagnosis", "disposal", "job", "overlay", "probe", "removal", "root",
-                 "slot", "stage", "steps", "supply", "trace", "zygote")
+    for name in ("channel", "diagnosis", "disposal", "forked", "harvest", "job", "overlay", "probe",
+                 "removal", "root", "slot", "stage", "stdin", "steps", "supply", "terminal",
+                 "trace", "zygote")
 }  # fmt: skip
 
 # For each part, longest name first, the parts of ours that it may import.
