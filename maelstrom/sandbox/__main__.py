@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MaelstromError as error:
         print(f"maelstrom: {error}", file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        place = f": `{error.filename}`" if error.filename else ""
+        print(f"maelstrom: {error.strerror}{place}", file=sys.stderr)
+        return EXIT_UNAVAILABLE
 
 
 def _parser() -> argparse.ArgumentParser:

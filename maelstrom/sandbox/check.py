@@ -62,7 +62,11 @@ def check() -> list[Finding]:
     """Try all that slots do; the first that every job needs and that fails is the last."""
     facts = read_facts()
     findings = []
-    for name, number, doing in _probe(service_user()):
+    try:
+        lines = _probe(service_user())
+    except OSError as error:
+        return [_explain_no_probe(error)]
+    for name, number, doing in lines:
         is_ok = number == 0
         findings.append(
             Finding(
@@ -120,6 +124,16 @@ def read_facts() -> Facts:
         container=_container(),
         program=os.path.realpath(sys.executable),
     )
+
+
+def _explain_no_probe(error: OSError) -> Finding:
+    """Say why there is nothing to find out."""
+    if error.filename == os.devnull:
+        message, remedy = "there is no /dev/null", "as root: mknod -m 666 /dev/null c 1 3"
+    else:
+        message = f"cannot start the probe: {error.strerror}"
+        remedy = "TMPDIR must name a directory that can be written to"
+    return Finding("a process to try it in", False, True, message, remedy)
 
 
 def _use(name: str) -> str:

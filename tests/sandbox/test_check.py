@@ -1,78 +1,157 @@
-"""The self-test on hosts that forbid something: made in user namespaces of our own."""
+"""The self-test on hosts that lack one thing: made really, in user namespaces of our own."""
 
+import itertools
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from maelstrom.sandbox.check import check
 from tests.sandbox.conftest import Sandbox
+from tests.sandbox.hosts import HOSTS, UNKNOWN
 
-PRELUDE = """
-import os, sys
-from maelstrom.linux import mount, namespace
-user, group = os.geteuid(), os.getegid()
-namespace.unshare(namespace.NEW_USER | namespace.NEW_MOUNT)
-namespace.map_identity(user, group, user, group)
-"""
-NO_NAMESPACES = "open('/proc/sys/user/max_user_namespaces', 'w').write('0')\n"
-COVERED_PROC = "mount.attach(mount.clone_tree('/dev/null'), '/proc/version')\n"
-CHECK = "os.execv(sys.executable, [sys.executable, '-m', 'maelstrom.sandbox', '--check'])\n"
-START = """
-import asyncio
-from maelstrom.errors import SandboxUnavailable
-from maelstrom.sandbox.pool import SlotPool, service_user
-pool = SlotPool(slots=1, layers_root="/", service_user=service_user())
-try:
-    asyncio.run(pool.start())
-except SandboxUnavailable as error:
-    print(error)
-    sys.exit(error.exit_status)
-"""
-
-
-def _run(program: str) -> subprocess.CompletedProcess[str]:
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        [sys.executable, "-c", PRELUDE + program],
-        env={**os.environ, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-    )
+ROOT = str(Path(__file__).parents[2])
+UNAVAILABLE = 4
+NO_PROGRAM = 126
 
 
 def test_a_good_host_passes(sandbox: Sandbox) -> None:
     assert [finding for finding in check() if not finding.is_ok] == []
 
 
-HOSTS = {
-    "no user namespaces": (
-        NO_NAMESPACES,
-        ["cannot make a user namespace: No space left on device", "user.max_user_namespaces is 0"],
+# What is said where containers cannot be made: the failure, and a part of the remedy.
+LACKING = {
+    "user namespaces": (
+        "cannot make a user namespace: No space left on device",
+        "user.max_user_namespaces is 0",
     ),
-    "a covered /proc": (
-        COVERED_PROC,
-        ["cannot mount proc: Operation not permitted", "parts of the host's /proc are covered"],
+    "mount namespaces": (
+        "cannot make mount, PID, IPC and UTS namespaces: No space left on device",
+        "raise the sysctls user.max_*_namespaces",
     ),
+    "network namespaces": (
+        "cannot make a network namespace: No space left on device",
+        "raise the sysctls user.max_*_namespaces",
+    ),
+    "a whole /proc": (
+        "cannot mount proc: Operation not permitted",
+        "parts of the host's /proc are covered",
+    ),
+    "writable settings": (
+        "cannot mount proc: Operation not permitted",
+        "parts of the host's /proc are covered",
+    ),
+    "a disk for layers": (
+        "cannot mount an overlay: Invalid argument",
+        "put the store on a plain disk",
+    ),
+    "overlay": ("cannot mount an overlay: No such device", "the kernel has no overlay file system"),
+    "overlay for ordinary users": ("cannot mount an overlay: Operation not permitted", "forbids"),
+    "unshare": ("cannot make a user namespace: Operation not permitted", "forbids it"),
+    "mount": ("cannot copy the mount of the layers: Operation not permitted", "forbids it"),
+    "the mount API": (
+        "cannot copy the mount of the layers: Function not implemented",
+        "a system call filter hides calls of this kernel",
+    ),
+    "a root that is a mount": (
+        "cannot make a user namespace: Operation not permitted",
+        "the kernel forbids it within a chroot",
+    ),
+    "open files": ("Too many open files", "the host is short of memory, processes or open files"),
+    "temporary files": ("No usable temporary directory found", "TMPDIR must name a directory"),
+    "/dev/null": ("there is no /dev/null", "mknod -m 666 /dev/null c 1 3"),
 }
+# What only some jobs need.
+OPTIONAL = {
+    "message queues": "cannot mount message queues on `/mqueue`: No such device",
+    "sysfs": "cannot mount the kernel's objects on `/sys`: Operation not permitted",
+    "pseudo-terminals": "cannot mount pseudo-terminals on `/pts`: No such device",
+}
+# What we do not need.
+NEEDLESS = (
+    *("nothing", "room in /dev/shm", "a writable home", "/dev/tty", "/dev/full", "new privileges"),
+)
 
 
-@pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize("way", [CHECK, START], ids=["check", "start"])
-def test_what_is_forbidden_is_named_with_its_remedy(sandbox: Sandbox, host: str, way: str) -> None:
-    forbid, wanted = HOSTS[host]
-    found = _run(forbid + way)
-    assert found.returncode == 4, found
-    for words in wanted:
-        assert words in found.stdout
-    assert found.stderr == ""
+TOLD_UNASKED = ("user namespaces", "a whole /proc", "mount", "temporary files")
+RUNNING = ("room in /dev/shm", "a writable home", "/dev/tty", "sysfs")
+VISITS = (
+    *((host, "check") for host in (*LACKING, *OPTIONAL, *NEEDLESS)),
+    *((host, "run") for host in (*TOLD_UNASKED, *RUNNING)),
+)
 
 
-def test_containers_may_be_nested_where_proc_is_whole(sandbox: Sandbox) -> None:
-    found = _run(CHECK)
-    assert found.returncode == 0, found
-    assert found.stdout.endswith("rootless containers work here\n")
+class Answer(NamedTuple):
+    """What was said on a host."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def visits(sandbox: Sandbox) -> dict[tuple[str, str], Answer]:
+    """Make all hosts, in one process of its own."""
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.sandbox.hosts", *itertools.chain.from_iterable(VISITS)],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(zip(VISITS, itertools.starmap(Answer, json.loads(found.stdout)), strict=True))
+
+
+def test_the_table_has_all_hosts() -> None:
+    assert {*LACKING, *OPTIONAL, *NEEDLESS} == {*HOSTS, *UNKNOWN}
+
+
+@pytest.mark.parametrize("host", LACKING)
+def test_what_is_lacking_is_named_with_its_remedy(
+    visits: dict[tuple[str, str], Answer], host: str
+) -> None:
+    answer = visits[host, "check"]
+    assert answer.status == UNAVAILABLE, answer
+    for words in LACKING[host]:
+        assert words in answer.stdout
+    assert answer.stdout.endswith("no rootless containers here\n")
+    assert answer.stderr == ""
+
+
+@pytest.mark.parametrize("host", OPTIONAL)
+def test_what_some_jobs_lack_is_named_too(visits: dict[tuple[str, str], Answer], host: str) -> None:
+    answer = visits[host, "check"]
+    assert answer.status == 0, answer
+    assert OPTIONAL[host] in answer.stdout
+    assert answer.stdout.endswith("rootless containers work here\n")
+
+
+@pytest.mark.parametrize("host", NEEDLESS)
+def test_what_is_not_needed_is_not_missed(visits: dict[tuple[str, str], Answer], host: str) -> None:
+    answer = visits[host, "check"]
+    assert (answer.status, answer.stderr) == (0, ""), answer
+    assert "remedy" not in answer.stdout
+
+
+@pytest.mark.parametrize("host", TOLD_UNASKED)
+def test_who_does_not_ask_is_told_all_the_same(
+    visits: dict[tuple[str, str], Answer], host: str
+) -> None:
+    answer = visits[host, "run"]
+    assert answer.status == UNAVAILABLE, answer
+    assert LACKING[host][0] in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("host", RUNNING)
+def test_what_the_check_does_not_miss_no_job_does(
+    visits: dict[tuple[str, str], Answer], host: str
+) -> None:
+    answer = visits[host, "run"]
+    assert answer.status == NO_PROGRAM, answer
+    assert "program `/nowhere` is not in the container" in answer.stderr
