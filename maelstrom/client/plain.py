@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from maelstrom.errors import MaelstromError
@@ -306,4 +307,18 @@ def _cannot_start(spec: JobSpec, error: Exception) -> Outcome:
     if isinstance(error, OSError) and error.filename == spec.working_directory:
         return ExecutionError(f"working directory {spec.working_directory!r}: {error.strerror}")
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return ExecutionError(f"cannot start `{spec.program}`: {reason}")
+    message = f"cannot start `{spec.program}`: {reason}"
+    if isinstance(error, PermissionError):
+        return ExecutionError(message, "set its execute bit, or run it through its interpreter")
+    if isinstance(error, FileNotFoundError) and (interpreter := _interpreter(spec.program)):
+        return ExecutionError(f"interpreter `{interpreter}` of `{spec.program}` is not there")
+    return ExecutionError(message)
+
+
+def _interpreter(program: str) -> str:
+    """Return what the first line of a script asks for, if that is what is not there."""
+    with contextlib.suppress(OSError), Path(program).open("rb") as file:
+        line = file.readline(4096).decode(errors="replace")
+        if line.startswith("#!") and (words := line[2:].split()):
+            return words[0]
+    return ""

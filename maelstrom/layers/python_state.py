@@ -29,10 +29,11 @@ def probe(path: str) -> dict[str, Any]:
     """Ask a Python where it lives; raises OSError, SubprocessError or ValueError."""
     command = [path, "-I", os.fspath(_PROBE)]
     done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=True)
-    facts = json.loads(done.stdout)
-    if not isinstance(facts, dict):
-        raise ValueError("it is no Python")
-    return facts
+    try:
+        facts = json.loads(done.stdout)
+        return dict(facts)
+    except (TypeError, ValueError):
+        raise ValueError("it does not answer as a Python does") from None
 
 
 def roots(path: str, facts: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ WIDTH = 12
 """Of the column with the status."""
 INDENT = " " * 4
 LISTED_FAILURES_MAX = 200
+COMMANDS_MAX = 5
 
 _WORDS = {
     Status.PASSED: "PASS",
@@ -41,6 +42,7 @@ _SGR = {
     Status.INFRASTRUCTURE_ERROR: "1;35",
     Status.CANCELLED: "1;33",
 }
+_NOT_RUN = (Status.EXECUTION_ERROR, Status.INFRASTRUCTURE_ERROR)
 BOLD, DIM, RED = "1", "2", "31"
 
 
@@ -73,7 +75,9 @@ class Wording:
         for stream, content in (("stdout", verdict.stdout), ("stderr", verdict.stderr)):
             shown = text.output(content)
             if shown:
-                lines.append(INDENT + self._paint(f"--- {stream} ---", DIM))
+                # What could not be run has printed nothing: this is our hint.
+                if verdict.status not in _NOT_RUN:
+                    lines.append(INDENT + self._paint(f"--- {stream} ---", DIM))
                 lines += [(INDENT + row).rstrip() for row in shown]
         return [*lines, ""] if len(lines) > 1 else lines
 
@@ -152,10 +156,13 @@ class Wording:
         failed = (r.target for r in summary.failures if r.verdict.status is not Status.CANCELLED)
         targets = dict.fromkeys([*(target.target for target in summary.broken), *failed])
         commands = dict.fromkeys(summary.again[t] for t in targets if t in summary.again)
-        return [
+        lines = [
             self._row("" if i else "Run again", BOLD, text.name(command))
-            for i, command in enumerate(commands)
+            for i, command in enumerate(list(commands)[:COMMANDS_MAX])
         ]
+        if len(commands) > COMMANDS_MAX:
+            lines.append(self._row("", BOLD, "or all as before: what has passed is not run again"))
+        return lines
 
     def _place(self, result: CaseResult) -> str:
         return _place(result.target, result.case, paint=lambda name: self._paint(name, BOLD))

@@ -40,7 +40,6 @@ _RECIPES = {
     "programs": "programs",
     "python": "python",
 }
-_PREFIX = ("follow_symlinks", "canonicalize", "strip_prefix", "prepend_prefix")
 
 
 def add(env: Any) -> None:
@@ -76,7 +75,7 @@ def _label(env: Any, name: str) -> str:
     return name if here in (".", "") else str(PurePosixPath(here) / name)
 
 
-def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
+def maelstrom_test(env: Any, name: Any = None, source: Any = None, **given: Any) -> Any:
     """Declare a test: `name` for the report, `source` a program or Python tests.
 
     It becomes a part of the aliases `test` and `test-NAME`. The keywords are in the reference.
@@ -101,8 +100,9 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
     if cases and framework not in _WITH_CASES:
         raise complain(f"cases: {framework} lists its cases by itself")
     stdin = files.nodes(env, complain, "stdin", given.get("stdin"))
-    if len(stdin) > 1:
+    if len(stdin) > 1 or any(isinstance(node, SCons.Node.FS.Dir) for node in stdin):
         raise complain("stdin: name one file")
+    files.spread(complain, "stdin", stdin, ())
     limits, resources = keywords.resources(complain, given.get("resources"))
     timeout_s = keywords.timeout(complain, given.get("timeout"))
     test = Test(
@@ -113,7 +113,7 @@ def maelstrom_test(env: Any, name: str, source: Any, **given: Any) -> Any:
         data=tuple(dict.fromkeys(spread)),
         recipes=tuple(recipes),
         layers=tuple(layers),
-        arguments=keywords.strings(complain, "arguments", given.get("arguments")),
+        arguments=keywords.arguments(complain, given.get("arguments")),
         environment=keywords.environment(complain, given.get("env_vars")),
         working_directory=keywords.directory(complain, given.get("working_directory")),
         network=keywords.network(complain, given.get("network")),
@@ -195,14 +195,14 @@ def _layer(complain: Complaint, item: Any) -> Any:
     return item
 
 
-def maelstrom_layer(env: Any, name: str, **given: Any) -> Any:
+def maelstrom_layer(env: Any, name: Any = None, **given: Any) -> Any:
     """Declare a layer: files of the project or of this host that tests need beside their own."""
     name = keywords.name("MaelstromLayer", name)
     label = _label(env, name)
     complain = Complaint("MaelstromLayer", label)
-    keywords.unknown(complain, given, (*_RECIPES, *_PREFIX, "ignore"))
+    keywords.unknown(complain, given, (*_RECIPES, *keywords.PREFIX, "ignore"))
     ignore = keywords.strings(complain, "ignore", given.get("ignore"))
-    prefix = {key: given[key] for key in _PREFIX if key in given}
+    prefix = keywords.prefix(complain, given)
     recipes, sources = [], []
     for keyword, tag in _RECIPES.items():
         if keyword not in given:
@@ -250,8 +250,7 @@ def _recipe(
             nodes = [env.fs.File(f"#{path}") for p in patterns for path in _globbed(env, p)]
             return [{"pattern": pattern.removeprefix("#")} for pattern in patterns], nodes
         case "symlinks":
-            pairs = list(value.items()) if hasattr(value, "items") else list(value)
-            return [{"symlinks": [list(pair) for pair in pairs]}], []
+            return [{"symlinks": keywords.links(complain, value)}], []
         case "programs":
             names = keywords.strings(complain, keyword, value)
             nodes = [env.fs.File(path) for path in _found(env, names)]
@@ -260,7 +259,7 @@ def _recipe(
             made = [{"type": "python", "interpreter": name} for name in pythons]
             return [*made, *([{"type": "programs", "programs": others}] if others else [])], nodes
         case "python":
-            return [{"interpreter": value if isinstance(value, str) else ""}], []
+            return [{"interpreter": keywords.interpreter(complain, value)}], []
         case _:
             return [{keyword: list(keywords.strings(complain, keyword, value))}], []
 

@@ -7,6 +7,7 @@ therefore spelled out as their files.
 import fnmatch
 import os
 import posixpath
+import stat
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -83,6 +84,7 @@ def spread(
             continue
         if not is_there(node):
             raise complain(f"{keyword}: {str(node)!r} does not exist, and nothing builds it")
+        _check_kind(complain, keyword, real(node).get_abspath())
         found[node] = None
         if len(found) > FILES_MAX:
             raise complain(f"{keyword}: more than {FILES_MAX} files; use a MaelstromLayer")
@@ -100,11 +102,10 @@ def _inside(
     for path, directories, files in os.walk(root):
         here = os.path.relpath(path, root)
         directories[:] = sorted(d for d in directories if not _matches(here, d, patterns))
-        names += [
-            posixpath.normpath(f"{here}/{name}")
-            for name in sorted(files)
-            if not _matches(here, name, patterns)
-        ]
+        wanted = [name for name in sorted(files) if not _matches(here, name, patterns)]
+        for name in wanted:
+            _check_kind(complain, keyword, f"{path}/{name}")
+        names += [posixpath.normpath(f"{here}/{name}") for name in wanted]
         if len(names) > FILES_MAX:
             raise complain(
                 f"{keyword}: more than {FILES_MAX} files in {str(directory)!r}; "
@@ -113,6 +114,16 @@ def _inside(
     found = {directory.File(name): None for name in names}
     found.update(dict.fromkeys(_made(directory, "", patterns)))
     yield from found
+
+
+def _check_kind(complain: Complaint, keyword: str, path: str) -> None:
+    """Complain of what SCons would wait for for ever when it reads it."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # It is still to be built.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise complain(f"{keyword}: {path!r} is no regular file; leave it out with ignore=")
 
 
 def _made(directory: Any, here: str, patterns: tuple[str, ...]) -> Iterator[Any]:

@@ -23,6 +23,13 @@ LIMITS = {
     "open_files": "open_files_max",
 }
 """Resources of a test that are limits of each of its jobs, not places to wait for."""
+PREFIX = {
+    "follow_symlinks": bool,
+    "canonicalize": bool,
+    "strip_prefix": str,
+    "prepend_prefix": str,
+}
+"""Options that say where the files of a layer are in a container, and their types."""
 NAME_LENGTH_MAX = 200
 DEFAULT_USER = 1000
 IDS_MAX = 1 << 31
@@ -94,6 +101,46 @@ def environment(complain: Complaint, value: Any) -> tuple[tuple[str, str], ...]:
                 f"not the {type(text).__name__} {text!r}"
             )
     return tuple(sorted(value.items()))
+
+
+def arguments(complain: Complaint, value: Any) -> tuple[str, ...]:
+    """Check `arguments=`: strings that can be arguments of a program."""
+    found = strings(complain, "arguments", value)
+    for item in found:
+        if "\0" in item:
+            raise complain(f"arguments: {item!r} has a NUL in it")
+    return found
+
+
+def links(complain: Complaint, value: Any) -> list[list[str]]:
+    """Check `symlinks=`: a dictionary of strings, or pairs."""
+    pairs = list(value.items()) if isinstance(value, Mapping) else value
+    if isinstance(pairs, str) or not isinstance(pairs, list | tuple):
+        raise complain(f"symlinks: {value!r} is neither a dictionary nor a list of pairs")
+    for pair in pairs:
+        is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+        if not is_pair or not all(isinstance(item, str) and item for item in pair):
+            raise complain(f"symlinks: {pair!r} is no pair of a link and its target")
+    return [list(pair) for pair in pairs]
+
+
+def interpreter(complain: Complaint, value: Any) -> str:
+    """Check `python=`: True for the Python that runs SCons, or the name or path of another."""
+    if value is True:
+        return ""
+    if not isinstance(value, str) or not value:
+        raise complain(f"python={value!r} must be True, or the name or path of a Python")
+    return value
+
+
+def prefix(complain: Complaint, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the options of prefixes out of a layer's keywords, and check them."""
+    found = {key: given[key] for key in PREFIX if key in given}
+    for key, value in found.items():
+        if not isinstance(value, PREFIX[key]):
+            kind = {bool: "True or False", str: "a string"}[PREFIX[key]]
+            raise complain(f"{key}={value!r} must be {kind}")
+    return found
 
 
 def strings(complain: Complaint, keyword: str, value: Any) -> tuple[str, ...]:

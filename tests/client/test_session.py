@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -285,6 +286,24 @@ def test_a_lost_worker_is_replaced_by_another(crew: Crew, program: Path, tmp_pat
     crew.add_worker()
     assert all(isinstance(run.outcome(), Exited) for _ in range(3))
     session.close(timeout_s=5)
+
+
+def test_a_broker_whose_client_leaves_without_a_word_ends(tmp_path: Path) -> None:
+    pairs = [socket.socketpair() for _ in range(3)]
+    theirs = [pair[1].fileno() for pair in pairs]
+    command = [sys.executable, "-m", "maelstrom.cli.broker", "--connection-fd"]
+    arguments = [",".join(map(str, theirs)), str(tmp_path / "store"), str(1 << 30)]
+    broker = subprocess.Popen([*command, *arguments], cwd=ROOT, pass_fds=theirs)
+    for pair in pairs:
+        pair[1].close()
+    for pair in pairs[:2]:  # The client's; the worker stays.
+        pair[0].close()
+    try:
+        assert broker.wait(timeout=30) == 0
+    finally:
+        broker.kill()
+        broker.wait()
+        pairs[2][0].close()
 
 
 def test_a_broker_that_is_not_there_fails_every_job(program: Path, tmp_path: Path) -> None:

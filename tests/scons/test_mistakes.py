@@ -97,6 +97,43 @@ DECLARATIONS = {
         "env.MaelstromTest('t', prog, mounts=[3])",
         ["mounts: 3 is neither a name nor a dictionary"],
     ),
+    "a test without a source": ("env.MaelstromTest('t')", ["MaelstromTest('t'): it has no source"]),
+    "a test without a name": (
+        "env.MaelstromTest(prog)",
+        ["the first argument is the target's name"],
+    ),
+    "standard input that is not there": (
+        "env.MaelstromTest('t', prog, stdin='nope')",
+        ["MaelstromTest('t'): stdin: 'nope' does not exist, and nothing builds it"],
+    ),
+    "standard input of two files": (
+        "env.MaelstromTest('t', prog, stdin=['p.c', 'SConstruct'])",
+        ["MaelstromTest('t'): stdin: name one file"],
+    ),
+    "an argument that cannot be one": (
+        "env.MaelstromTest('t', prog, arguments=['a\\0b'])",
+        ["MaelstromTest('t'): arguments: 'a\\x00b' has a NUL in it"],
+    ),
+    "data that is no file": (
+        "import os; os.mkfifo('pipe'); env.MaelstromTest('t', prog, data=['pipe'])",
+        ["MaelstromTest('t'): data: ", "pipe' is no regular file; leave it out with ignore="],
+    ),
+    "links that are none": (
+        "env.MaelstromLayer('l', symlinks='x')",
+        ["MaelstromLayer('l'): symlinks: 'x' is neither a dictionary nor a list of pairs"],
+    ),
+    "a link of three": (
+        "env.MaelstromLayer('l', symlinks=[('a', 'b', 'c')])",
+        ["symlinks: ('a', 'b', 'c') is no pair of a link and its target"],
+    ),
+    "a Python that is none": (
+        "env.MaelstromLayer('l', python=False)",
+        ["MaelstromLayer('l'): python=False must be True, or the name or path of a Python"],
+    ),
+    "a prefix option of a wrong type": (
+        "env.MaelstromLayer('l', paths='p.c', follow_symlinks='yes')",
+        ["MaelstromLayer('l'): follow_symlinks='yes' must be True or False"],
+    ),
     "a layer that is none": (
         "env.MaelstromTest('t', prog, layers=['x'])",
         ["MaelstromTest('t'): layers: 'x' is not the result of env.MaelstromLayer"],
