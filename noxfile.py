@@ -32,6 +32,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def sim(session: nox.Session) -> None:
+    """Play clusters from 10 000 seeds, and daemons from 1 000; `-- SEED` plays one again."""
+    session.install("-e", ".[test]")
+    one = {"MAELSTROM_SEED": session.posargs[0]} if session.posargs else {}
+    env = {"MAELSTROM_SEEDS": "10000", **one}
+    session.run("pytest", "-q", "-x", "tests/sim", env=env)
+
+
+@nox.session
 @nox.parametrize("scons", SCONS_VERSIONS)
 def scons(session: nox.Session, scons: str) -> None:
     """Run the tests of the SCons tool with one version of SCons."""

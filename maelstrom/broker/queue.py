@@ -35,7 +35,7 @@ def rank(priority: int, estimate_s: float, *, is_retry: bool) -> float:
 
 Place: TypeAlias = tuple[float, int, int, Job]
 """The rank, for equal ones a number that tells who came first, and the job's ticket for this."""
-Turn: TypeAlias = tuple[int, int, ClientId]
+Turn: TypeAlias = tuple[int, int, ClientId, int]
 
 
 @dataclass(slots=True)
@@ -69,6 +69,8 @@ class Queue:
         # How many jobs of each shape wait, of clients that are here.
         self._shapes: dict[Shape, int] = {}
         self._turns: list[Turn] = []
+        # How often the one was served before whose turn it was last.
+        self._served_now = 0
 
     def shapes(self) -> list[Shape]:
         """Return what the queued jobs of those who are here need."""
@@ -81,11 +83,10 @@ class Queue:
     # Clients
 
     def join(self, client: ClientId, owner: str = "") -> None:
-        """A client is here; it is served like the one served least so far."""
+        """A client is here; it is served like the one whose turn it was last."""
         name = owner or f"#{client}"
         self._owners.setdefault(name, _Owner()).clients[client] = None
-        served = min((share.served for share in self._shares.values()), default=0)
-        self._shares[client] = _Share(name, served=served)
+        self._shares[client] = _Share(name, served=self._served_now)
 
     def absent(self, client: ClientId, *, is_absent: bool) -> None:
         """A client went away for a while, or came back."""
@@ -113,7 +114,9 @@ class Queue:
         share = self._shares.get(client)
         if share is not None:
             share.held += slots
-            share.served += max(slots, 0)
+            if slots > 0:
+                self._served_now = share.served
+                share.served += slots
             self._hold_for(self._owners[share.owner], slots)
             self._enter(client, share)
 
@@ -134,10 +137,11 @@ class Queue:
         if not self._may_take(share):
             share.turn = None
             return
-        turn = (share.held, share.served, client)
-        if share.turn != turn:
-            share.turn = turn
-            heapq.heappush(self._turns, turn)
+        if share.turn is None or share.turn[:2] != (share.held, share.served):
+            # The last number makes each entry differ from those that are stale.
+            self._tickets += 1
+            share.turn = (share.held, share.served, client, self._tickets)
+            heapq.heappush(self._turns, share.turn)
             if len(self._turns) > 4 * len(self._shares) + STALE_MIN:
                 self._turns = [s.turn for s in self._shares.values() if s.turn is not None]
                 heapq.heapify(self._turns)
@@ -171,8 +175,7 @@ class Queue:
         share = self._shares[client]
         if not share.queued and not share.held:
             # It was idle: what it did not use then is not kept for it.
-            busy = (other.served for other in self._shares.values() if other.queued or other.held)
-            share.served = max(share.served, min(busy, default=share.served))
+            share.served = max(share.served, self._served_now)
         share.queued += 1
         _count(share.shapes, job.shape, 1)
         if not share.is_absent:
@@ -229,7 +232,7 @@ class Queue:
     def check(self) -> None:
         """Assert what must be true between two events."""
         present: dict[Shape, int] = {}
-        for client, share in self._shares.items():
+        for share in self._shares.values():
             found: dict[Shape, int] = {}
             for shape, heap in share.heaps.items():
                 for _, _, ticket, job in heap:
@@ -243,9 +246,9 @@ class Queue:
                 for shape, count in found.items():
                     _count(present, shape, count)
             if self._may_take(share):
-                turn = (share.held, share.served, client)
-                assert share.turn == turn, "who waits takes turns by what it holds"
-                assert self._turns.count(turn) == 1, "nobody takes two turns"
+                assert share.turn is not None, "who waits takes turns"
+                assert share.turn[:2] == (share.held, share.served), "turns go by what one holds"
+                assert self._turns.count(share.turn) == 1, "nobody takes two turns"
         for owner in self._owners.values():
             held = sum(self._shares[client].held for client in owner.clients)
             assert owner.held == held, "an owner holds what his clients hold"

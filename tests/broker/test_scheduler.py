@@ -320,7 +320,7 @@ SCRIPTS: dict[str, Script] = {
         (JobQueued(B1, resources=(("exclusive:db", 1),)), [Assign(W1, B1, 1)]),
         (JobEnded(W1, A1, 1), [Tell(A1), Assign(W1, A2, 1)]),
         (WorkerLost(W1), []),
-        (WorkerJoined(W2, 4), [Assign(W2, A2, 2), Assign(W2, B1, 2), Assign(W2, A3, 2)]),
+        (WorkerJoined(W2, 4), [Assign(W2, B1, 2), Assign(W2, A2, 2), Assign(W2, A3, 2)]),
     ],
     "nobody is held for a job that waits for tokens, or is not wanted any more": [
         (ClientJoined(ANN), []),

@@ -8,7 +8,7 @@ from maelstrom.client import router
 from maelstrom.model.outcome import InfrastructureFault
 from tests.sim.world import Client, World
 
-SEEDS = range(int(os.environ.get("MAELSTROM_SEEDS", "100")))
+SEEDS = range(int(os.environ.get("MAELSTROM_SEEDS", "200")))
 ONLY = os.environ.get("MAELSTROM_SEED")
 TICKS = 250
 
