@@ -28,15 +28,10 @@ from maelstrom.frameworks.base import Target
 from maelstrom.layers import elf, programs, python, python_state, system
 from maelstrom.layers.build import BuiltLayer, Hasher, build, files
 from maelstrom.model.digest import Digest
+from maelstrom.model.environment import CONTAINER_ENVIRONMENT
 from maelstrom.model.layer import PROJECT_ROOT, Python, SharedLibraries
 from maelstrom.model.spec import JobSpec, Limits, Network
 
-CONTAINER_ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": "/tmp",  # The job's own, always there and always empty.
-    "LANG": "C.UTF-8",
-    "TZ": "UTC",
-}
 PLAIN_ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
 PYTHON_FRAMEWORKS = ("pytest", "unittest")
 STDIN_BYTES_MAX = 4 << 20

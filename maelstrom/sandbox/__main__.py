@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from maelstrom.errors import MaelstromError
+from maelstrom.errors import MaelstromError, SpecError
 from maelstrom.model.outcome import (
     Cancelled,
     ExecutionError,
@@ -25,10 +25,14 @@ from maelstrom.model.outcome import (
     Signaled,
     TimedOut,
 )
-from maelstrom.model.spec import Bind, JobSpec, Network, RootFileSystem, Tmp
+from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.check import check
+from maelstrom.sandbox.console import Console, size
+from maelstrom.sandbox.options import STDIN_BYTES_MAX, parser, spec_of
 from maelstrom.sandbox.plan import plan
 from maelstrom.sandbox.pool import SlotPool, default_limits, service_user
+from maelstrom.sandbox.ports import Ties
+from maelstrom.sandbox.unpack import Unpacker
 
 EXIT_UNAVAILABLE = 4
 EXIT_TIMED_OUT = 124
@@ -37,11 +41,11 @@ EXIT_CANNOT_RUN = 126
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit status: the program's own, or one that tells why it did not run."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.check:
         return _check()
     try:
-        spec = _spec(options)
+        spec = _describe(options)
         names = [str(number) for number in range(len(options.layer))]
         if options.explain:
             _explain(spec, options.layer, names)
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="maelstrom-layers-") as root:
             for name, layer in zip(names, options.layer, strict=True):
                 _place(Path(layer), Path(root, name))
-            return _show(asyncio.run(_run(spec, root, names)))
+            return _run_for(options, spec, root, names)
     except MaelstromError as error:
         print(f"maelstrom: {error}", file=sys.stderr)
         return error.exit_status
@@ -59,46 +63,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_UNAVAILABLE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m maelstrom.sandbox", description="run one program in a rootless container"
+def _describe(options: argparse.Namespace) -> JobSpec:
+    terminal = None
+    if options.tty:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise SpecError("--tty needs a terminal", hint="leave it out, and use --stdin")
+        terminal = size()
+    return spec_of(
+        options,
+        stdin=_stdin(options.stdin),
+        terminal=terminal,
+        term=os.environ.get("TERM", "dumb"),
     )
-    add = parser.add_argument
-    add("--check", action="store_true", help="try what this host allows, and name remedies")
-    add("--explain", action="store_true", help="print the steps instead of carrying them out")
-    add("--layer", action="append", default=[], metavar="DIRECTORY", help="lowest first")
-    add("--network", choices=[network.value for network in Network], default="disabled")
-    add("--read-only", action="store_true", help="make the root read-only")
-    add("--working-directory", default="/", metavar="PATH")
-    add("--user", type=int, default=1000)
-    add("--group", type=int, default=1000)
-    add("--timeout", type=float, default=0.0, metavar="SECONDS")
-    add("--environment", action="append", default=[], metavar="NAME=VALUE")
-    add("--bind", action="append", default=[], metavar="HOST:INSIDE", help="read-only")
-    add("--tmp", action="append", default=[], metavar="PATH")
-    add("command", nargs="*", metavar="PROGRAM ARGUMENT ...")
-    return parser
 
 
-def _spec(options: argparse.Namespace) -> JobSpec:
-    binds = [bind.partition(":") for bind in options.bind]
-    pairs = [pair.partition("=") for pair in options.environment]
-    command = options.command or [""]
-    return JobSpec(
-        program=command[0],
-        arguments=tuple(command[1:]),
-        environment=tuple((name, value) for name, _, value in pairs),
-        working_directory=options.working_directory,
-        mounts=(
-            *(Bind(inside or host, os.path.abspath(host)) for host, _, inside in binds),
-            *(Tmp(path) for path in options.tmp),
-        ),
-        network=Network(options.network),
-        root=RootFileSystem.READ_ONLY if options.read_only else RootFileSystem.WRITABLE,
-        user=options.user,
-        group=options.group,
-        timeout_s=options.timeout,
-    )
+def _stdin(path: str | None) -> bytes:
+    if path is None:
+        return b""
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            content = file.read(STDIN_BYTES_MAX + 1)
+    except OSError as error:
+        raise SpecError(f"cannot read `{path}`: {error.strerror}") from error
+    if len(content) > STDIN_BYTES_MAX:
+        raise SpecError(
+            f"`{path}` is larger than {STDIN_BYTES_MAX} bytes",
+            hint="put it into a layer, and say --stdin-file",
+        )
+    return content
 
 
 def _explain(spec: JobSpec, layers: list[str], names: list[str]) -> None:
@@ -125,23 +117,53 @@ def _place(layer: Path, place: Path) -> None:
         return target
 
     shutil.copytree(layer, place, symlinks=True, copy_function=link)
+    user = service_user()
+    if user is not None:
+        # Files may be links to those of the host; directories are ours to give away.
+        for directory, _, _ in os.walk(place):
+            os.chown(directory, *user)
 
 
-async def _run(spec: JobSpec, root: str, names: list[str]) -> Outcome:
+def _run_for(options: argparse.Namespace, spec: JobSpec, root: str, names: list[str]) -> int:
+    place = options.capture or options.into
+    files = Unpacker(Path(place)) if place else None
+    console = Console() if spec.terminal else None
+    ties = Ties(files, console.port if console else None)
+    outcome = asyncio.run(_run(spec, root, names, ties, console))
+    if files is not None:
+        files.close()
+    return _show(outcome, is_shown=console is not None)
+
+
+async def _run(
+    spec: JobSpec, root: str, names: list[str], ties: Ties, console: Console | None
+) -> Outcome:
     user = service_user()
     if user is not None:
         os.chown(root, *user)
     pool = SlotPool(slots=1, layers_root=root, service_user=user)
     await pool.start()
     try:
-        return await pool.run(spec, names, "job")
+        if console is None:
+            return await pool.run(spec, names, "job", ties)
+        async with console.lent():
+            killing = asyncio.create_task(_kill_when_told(console, pool))
+            try:
+                return await pool.run(spec, names, "job", ties)
+            finally:
+                killing.cancel()
     finally:
         await pool.close()
 
 
-def _show(outcome: Outcome) -> int:
+async def _kill_when_told(console: Console, pool: SlotPool) -> None:
+    await console.kill.wait()
+    pool.kill("job")
+
+
+def _show(outcome: Outcome, *, is_shown: bool) -> int:
     """Print output and how it ended; return the exit status."""
-    if isinstance(outcome, Ran):
+    if isinstance(outcome, Ran) and not is_shown:
         sys.stdout.buffer.write(outcome.effects.stdout.content)
         sys.stderr.buffer.write(outcome.effects.stderr.content)
         sys.stdout.flush()
