@@ -372,6 +372,39 @@ class ApplySettings:
         return f"sysctl --quiet --load={shlex.quote(self.path)}"
 
 
+@dataclass(frozen=True, slots=True)
+class LoadProfile:
+    """An AppArmor profile of ours."""
+
+    path: str
+
+    @property
+    def title(self) -> str:
+        """Say what is done."""
+        return f"load the AppArmor profile {self.path}"
+
+    def script(self) -> str:
+        """Do it."""
+        return f"apparmor_parser --replace {shlex.quote(self.path)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveProfile:
+    """An AppArmor profile of ours that is no longer wanted."""
+
+    path: str
+
+    @property
+    def title(self) -> str:
+        """Say what is done."""
+        return f"remove the AppArmor profile {self.path}"
+
+    def script(self) -> str:
+        """Do it."""
+        path = shlex.quote(self.path)
+        return f"apparmor_parser --remove {path} || true\nrm -f {path}"
+
+
 Action = (
     MakeUser
     | MakeDirectory
@@ -389,4 +422,6 @@ Action = (
     | RemovePath
     | RemoveUser
     | ApplySettings
+    | LoadProfile
+    | RemoveProfile
 )

@@ -19,6 +19,7 @@ from provision.inventory import Host, Inventory
 from provision.local_state import LocalState
 from provision.machine import Passwords
 from provision.plan import HostPlan, plan_host, plan_removal
+from provision.remedies import plan_remedies
 from provision.rollout import Rollout
 from provision.signer import Signer
 from provision.ssh import Keyring, UnknownHostKey
@@ -171,6 +172,7 @@ class Run:
             plan = plan_host(wanted(host, self.inventory, release, templates), facts)
             plans[name] = replace(
                 plan,
+                prepare=(*plan_remedies(host, facts), *plan.prepare),
                 certify=tuple(plan_certificates(host, facts, trust)),
                 switch=(*plan_revocations(host, facts, trust), *plan.switch),
             )

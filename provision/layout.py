@@ -8,6 +8,7 @@ ETC = "/etc/maelstrom"
 UNITS = "/etc/systemd/system"
 RUN = "/run/maelstrom"
 SYSCTL = "/etc/sysctl.d/60-maelstrom.conf"
+PROFILE = "/etc/apparmor.d/maelstrom-worker"
 PROC_MOUNT = "run-maelstrom-proc.mount"
 
 ROLES = ("broker", "worker")

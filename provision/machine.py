@@ -34,7 +34,7 @@ _HOLD = (
 )
 _MANAGED = (
     layout.ROOT, layout.RELEASES, layout.INCOMING, layout.CURRENT, layout.ETC, layout.RUN,
-    layout.SYSCTL, f"{layout.UNITS}/{layout.PROC_MOUNT}",
+    layout.SYSCTL, layout.PROFILE, f"{layout.UNITS}/{layout.PROC_MOUNT}",
     *(f"{layout.UNITS}/{layout.unit(role)}" for role in layout.ROLES),
     *(place(role) for role in layout.ROLES for place in (layout.state, layout.config, layout.tls)),
     *(f"{layout.tls(role)}/{name}.pem" for role in layout.ROLES for name in ("ca", "crl")),

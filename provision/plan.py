@@ -19,6 +19,7 @@ from provision.actions import (
     MakeUser,
     ReloadUnits,
     RemovePath,
+    RemoveProfile,
     RemoveUnit,
     RemoveUser,
     RestartUnit,
@@ -237,4 +238,6 @@ def plan_removal(facts: Facts) -> HostPlan:
         *_without(layout.ROLES, facts, reason),
         *(Change(RemovePath(path), reason) for path in paths if path in facts.paths),
     ]
+    if layout.PROFILE in facts.paths:
+        changes.append(Change(RemoveProfile(layout.PROFILE), reason))
     return HostPlan(switch=tuple(changes))

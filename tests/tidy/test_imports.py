@@ -114,8 +114,8 @@ def test_only_the_scons_part_imports_scons() -> None:
 
 PROVISION_MAY_IMPORT = ("errors", "model", "trust")
 PROVISION_CORES = ("actions", "certificates", "checks", "facts", "inventory", "inventory_text",
-                   "layout", "plan", "schema", "script", "status", "telling", "toml_lines",
-                   "wanted")  # fmt: skip
+                   "layout", "plan", "remedies", "schema", "script", "status", "telling",
+                   "toml_lines", "wanted")  # fmt: skip
 
 
 @pytest.mark.parametrize(
