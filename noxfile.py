@@ -91,65 +91,71 @@ def provision(session: nox.Session) -> None:
 
 
 def _cluster(session: nox.Session, verb: str) -> None:
-    session.install("-e", ".[provision]")
-    session.run("python", "-m", "provision", verb, *session.posargs)
+    """Run a command of `provision`, from an environment that all of these sessions share."""
+    place = session.cache_dir / "cluster"
+    python = str(place / "bin/python")
+    if not (place / "installed").exists():
+        session.run(sys.executable, "-m", "venv", str(place), external=True)
+        session.run(python, "-m", "pip", "install", "-q", "-e", ".[provision]", external=True)
+        (place / "installed").touch()
+    session.run(python, "-m", "provision", verb, *session.posargs, external=True)
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_init(session: nox.Session) -> None:
     """Write a `cluster.toml` to begin with."""
     _cluster(session, "init")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_plan(session: nox.Session) -> None:
     """Show what `cluster_up` would change on the hosts, and change nothing."""
     _cluster(session, "plan")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_up(session: nox.Session) -> None:
     """Make the hosts of `cluster.toml` a cluster over SSH; `-- --local 2` tries it on this one."""
     _cluster(session, "up")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_status(session: nox.Session) -> None:
     """Show version, unit, clock, certificate, slots and disk of each host."""
     _cluster(session, "status")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_upgrade(session: nox.Session) -> None:
     """Bring this checkout's version to the hosts, one after the other; back again on failure."""
     _cluster(session, "upgrade")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_add(session: nox.Session) -> None:
     """Add a worker and bring it up: `-- NAME HOST`."""
     _cluster(session, "add")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_remove(session: nox.Session) -> None:
     """Take a worker off its host and revoke its certificate: `-- NAME`."""
     _cluster(session, "remove")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_rotate(session: nox.Session) -> None:
     """Give the daemons new keys and certificates."""
     _cluster(session, "rotate")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_logs(session: nox.Session) -> None:
     """Show what the daemons wrote; `-- --follow` goes on."""
     _cluster(session, "logs")
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def cluster_down(session: nox.Session) -> None:
     """Take everything of ours off the hosts."""
     _cluster(session, "down")

@@ -148,7 +148,8 @@ def up(inventory: Path, *, workers: int | None, **flags: Unpack[Flags]) -> None:
     """Make the hosts as the inventory says; change nothing that is so already."""
     if workers is not None:
         place = _local(inventory).up(workers)
-        click.echo(f"a broker and {workers} workers run on this machine; to use them:")
+        count = f"{workers} worker{'s' * (workers != 1)}"
+        click.echo(f"a broker and {count} run on this machine; to use them:")
         click.echo(f"  scons test --maelstrom --maelstrom-broker={place}")
         click.echo("`nox -s cluster_down -- --local` ends them")
         return

@@ -27,6 +27,7 @@ for number in range({count}):
 def install_client(host: Host, wheels: Path, identity: Path) -> None:
     """Give the user `guest` a Python with ours in it, a project, and a certificate."""
     home = host.root / "home/guest"
+    host.run("cd /home/guest && rm -rf identity project venv wheels")
     shutil.copy(wheels, home / "wheels.tar")
     shutil.copytree(identity, home / "identity")
     host.run(
