@@ -19,6 +19,7 @@ from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
 from maelstrom.broker.quota import NO_QUOTA, Busy, Quota, Quotas
 from maelstrom.broker.results import Results
 from maelstrom.broker.scheduler import Scheduler
+from maelstrom.broker.status import Observer
 from maelstrom.errors import (
     ConnectionLost,
     InfrastructureError,
@@ -56,6 +57,13 @@ class Job(msgspec.Struct):
     """Of before our restart."""
 
 
+class Counts(msgspec.Struct):
+    """What happened since the start."""
+
+    ended: int = 0
+    faults: int = 0
+
+
 class Broker:
     """One broker; `add` gives it connections, from wherever they come.
 
@@ -73,6 +81,11 @@ class Broker:
         quota: Quota = NO_QUOTA,
     ) -> None:
         self.quotas = Quotas(quota)
+        self.counts = Counts()
+        self.observer = Observer(self)
+        self.drained: dict[str, None] = {}
+        """Workers by name that get nothing until an operator says so."""
+        self.is_stopping = False
         self.log = logging.getLogger("maelstrom.broker")
         self.access = access or Access()
         self.store = store
@@ -102,7 +115,7 @@ class Broker:
         """Return the protocol for a new connection."""
         connection = Connection(
             hello(Role.BROKER, __version__),
-            expects=(Role.CLIENT, Role.WORKER, Role.BLOBS, Role.JOIN),
+            expects=(Role.CLIENT, Role.WORKER, Role.BLOBS, Role.JOIN, Role.ADMIN),
             is_watched=is_watched,
         )
         connection.owner = Greeter(self, connection, is_local=is_local)
@@ -161,6 +174,7 @@ class Broker:
         loop = asyncio.get_running_loop()
         loop.call_later(TIME_S, self._pass_time)
         self.schedule(events.TimePassed(loop.time()))
+        self.observer.sample()
 
     def next_number(self) -> int:
         """Return an id that was never used."""
@@ -231,6 +245,7 @@ class Broker:
             self.quotas.end_job(client.owner)
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
+        self._stop_if_done()
 
     def left_unknown(self) -> None:
         """Somebody is gone who never said who it was: our one client, if there is none yet."""
@@ -249,6 +264,8 @@ class Broker:
                 client.tell(submit.number, known, is_cached=True)
                 return
         try:
+            if self.is_stopping:
+                raise Busy("the broker takes no new jobs: it is about to stop")
             self.quotas.take_job(client.owner, len(submit.spec))
         except Busy as busy:
             client.tell(submit.number, encode(InfrastructureFault(busy.message, busy.hint)))
@@ -379,6 +396,7 @@ class Broker:
 
     def tell(self, job: JobId, outcome: Outcome) -> None:
         """Tell a client the only outcome of its job."""
+        self.counts.faults += isinstance(outcome, InfrastructureFault)
         self._tell_encoded(job, encode(outcome))
 
     def _tell_encoded(self, job: JobId, outcome: bytes) -> None:
@@ -386,9 +404,15 @@ class Broker:
         client = self.clients[job.client]
         del client.jobs[job.number]
         self.quotas.end_job(client.owner)
+        self.counts.ended += 1
         if self.journal is not None:
             self.journal.end(job, outcome)
         client.tell(job.number, outcome)
+        self._stop_if_done()
+
+    def _stop_if_done(self) -> None:
+        if self.is_stopping and not self.jobs:
+            self.on_end()
 
     # Workers
 
@@ -399,7 +423,10 @@ class Broker:
         worker.name = worker.identity.name if worker.identity is not None else join.name
         self._check_name(worker)
         self.workers[worker.id] = worker
-        self.schedule(events.WorkerJoined(worker.id, join.slots, join.resources, join.holding))
+        is_drained = worker.name in self.drained
+        self.schedule(
+            events.WorkerJoined(worker.id, join.slots, join.resources, join.holding, is_drained)
+        )
 
     def _check_name(self, worker: WorkerPeer) -> None:
         """Refuse a second worker with one certificate, unless the first one may be gone."""

@@ -48,6 +48,8 @@ class WorkerJoined(msgspec.Struct, frozen=True):
     resources: tuple[tuple[str, int], ...] = ()
     """What it has besides slots."""
     holding: Holding = ()
+    is_draining: bool = False
+    """Whether it is to get nothing from the first."""
 
 
 class WorkerAbsent(msgspec.Struct, frozen=True):

@@ -203,6 +203,11 @@ class Gatherer:
         artifact = self._artifacts.get(digest)
         return artifact is not None and artifact.asked == client
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs lack contents."""
+        return len(self._waiting)
+
     def is_waiting(self, job: JobId) -> bool:
         """Whether something is still lacking for this job."""
         return job in self._waiting

@@ -66,6 +66,12 @@ class Greeter(Peer):
     def greeted(self, theirs: Hello) -> None:
         """Make it what it says it is, if it may be that."""
         self.broker.access.check(self.connection, theirs.role)
+        if theirs.role is Role.ADMIN:
+            from maelstrom.broker.operator import FROM_OPERATOR, OperatorPeer
+
+            self.connection.owner = OperatorPeer(self.broker, self.connection)
+            self.connection.codec = FROM_OPERATOR
+            return
         if theirs.role is Role.JOIN:
             from maelstrom.broker.enrolment import FROM_NEWCOMER, JoinPeer
 

@@ -191,7 +191,9 @@ class Scheduler:
 
     def _join(self, event: WorkerJoined) -> list[Instruction]:
         assert event.worker not in self._workers, "a worker joins once"
-        self._fleet.add(event.worker, Worker(event.slots, dict(event.resources)))
+        self._fleet.add(
+            event.worker, Worker(event.slots, dict(event.resources), is_draining=event.is_draining)
+        )
         claimed = self._claim_all(event.worker, event.holding)
         self._fleet.touch(event.worker)
         return [*claimed, *self._refuse_impossible(), *self._match()]
@@ -451,6 +453,10 @@ class Scheduler:
     def _forget(self, job: Job) -> None:
         del self._jobs[job.name.client][job.name.number]
         self._unclaimed.pop(job.name, None)
+
+    def worker(self, worker: WorkerId) -> Worker:
+        """What is written down of a worker; to be looked at."""
+        return self._workers[worker]
 
     def jobs_of(self, worker: WorkerId) -> list[JobId]:
         """What a worker was given and has not answered yet."""

@@ -7,6 +7,7 @@ import click
 from maelstrom import __version__
 from maelstrom.cli.authority import ca
 from maelstrom.cli.ending import end
+from maelstrom.cli.operating import cancel, drain, status, stop, undrain
 
 PROGRAM = "maelstrom-admin"
 
@@ -20,7 +21,8 @@ def admin() -> None:
     """
 
 
-admin.add_command(ca)
+for command in (ca, status, drain, undrain, cancel, stop):
+    admin.add_command(command)
 
 
 def main() -> int:

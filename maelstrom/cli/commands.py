@@ -12,46 +12,14 @@ from maelstrom import __version__
 from maelstrom.broker.quota import JOBS_MAX, Quota
 from maelstrom.cli import logs
 from maelstrom.cli.config import Program
-from maelstrom.errors import UserError
+from maelstrom.cli.options import AddressType, SizeType
 from maelstrom.sandbox.pool import service_user
 from maelstrom.store.disk import DiskStore
 from maelstrom.trust.identity import Role
 from maelstrom.trust.tls import Tls, find
-from maelstrom.wire.address import Address, parse
+from maelstrom.wire.address import Address
 
 SLOTS_MAX = 1000
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-class AddressType(click.ParamType[Address]):
-    """`HOST:PORT` or `unix:PATH`."""
-
-    name = "address"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
-        """Read it."""
-        try:
-            return parse(str(value))
-        except UserError as error:
-            self.fail(f"{error.message}; {error.hint}", param, ctx)
-
-
-class SizeType(click.ParamType[int]):
-    """A number of bytes, with K, M, G or T behind it."""
-
-    name = "size"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Read it."""
-        text = str(value).upper().removesuffix("B").removesuffix("I")
-        digits = text.rstrip("KMGT")
-        if not digits.isdecimal() or text[len(digits) :] not in _UNITS:
-            self.fail(f"`{value}` is not a size; write for example 500M or 10G", param, ctx)
-        return int(digits) * _UNITS[text[len(digits) :]]
 
 
 def _default_store(name: str) -> Path:

@@ -141,6 +141,11 @@ class DiskStore:
         if dead or not _read_text(self.root / "usage").isdecimal():
             self._set_usage(eviction.usage_bytes(self.root))
 
+    @property
+    def size_bytes_max(self) -> int:
+        """How much is kept."""
+        return self._limit
+
     def close(self) -> None:
         """Leave the store; twice does no harm."""
         if not self._is_open:

@@ -274,6 +274,54 @@ ClientToBroker = Submit | Cancel | Offer | Withhold | Resume | Ping | Goodbye
 BrokerToClient = Ended | Status | Want | Unknown | Welcome | Ping | Goodbye
 WorkerToBroker = Report | Started | Return | Join | Leave | Ping | Goodbye
 BrokerToWorker = Assign | Recall | Kill | Welcome | Ping | Goodbye
+# Operators
+
+
+class AskState(Message, frozen=True, tag=70):
+    """What are you doing? StateIs is the answer."""
+
+
+class StateIs(Message, frozen=True, tag=71):
+    """What the broker is doing, as JSON."""
+
+    body: bytes
+
+
+class Drain(Message, frozen=True, tag=72):
+    """Give a worker nothing more, or jobs again. Done or Failed is the answer, as to all below."""
+
+    worker: str
+    is_draining: bool
+
+
+class CancelJobs(Message, frozen=True, tag=73):
+    """Take back a client's job, or all of them if the number is 0."""
+
+    client: str
+    number: int = 0
+
+
+class Stop(Message, frozen=True, tag=74):
+    """End yourself, at once or when no jobs are left."""
+
+    is_draining: bool
+
+
+class Done(Message, frozen=True, tag=75):
+    """It is done, in words for a person."""
+
+    message: str
+
+
+class Failed(Message, frozen=True, tag=76):
+    """It cannot be done."""
+
+    message: str
+    hint: str = ""
+
+
+AdminToBroker = AskState | Drain | CancelJobs | Stop | Ping | Goodbye
+BrokerToAdmin = StateIs | Done | Failed | Ping | Goodbye
 JoinToBroker = AskAuthority | Enrol | Renew | Ping | Goodbye
 BrokerToJoin = Authority | Enrolled | Ping | Goodbye
 ToBlobs = Put | Get | Ping | Goodbye

@@ -27,7 +27,11 @@ from maelstrom.wire.listener import Listener
 
 NOW = datetime.now(UTC)
 _ANY: Codec[Any] = Codec(
-    messages.BrokerToClient | messages.BrokerToWorker | messages.FromBlobs | messages.BrokerToJoin
+    messages.BrokerToClient
+    | messages.BrokerToWorker
+    | messages.FromBlobs
+    | messages.BrokerToJoin
+    | messages.BrokerToAdmin
 )
 
 

@@ -1,0 +1,115 @@
+"""`maelstrom-admin status|drain|undrain|cancel|stop`: what an operator says to a broker."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from maelstrom.broker.status import State
+from maelstrom.cli.config import Program
+from maelstrom.cli.options import AddressType
+from maelstrom.trust.identity import Role as TrustRole
+from maelstrom.trust.tls import Tls, find
+from maelstrom.wire import messages
+from maelstrom.wire.address import Address
+from maelstrom.wire.connection import Codec
+from maelstrom.wire.exchange import exchange
+from maelstrom.wire.greeting import Role
+
+_FROM_BROKER: Codec[messages.BrokerToAdmin] = Codec(messages.BrokerToAdmin)
+
+F = TypeVar("F", bound=Callable[..., Any])
+M = TypeVar("M", messages.Done, messages.StateIs)
+
+
+def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    def wrap(function: Callable[..., None]) -> click.Command:
+        for option in (
+            click.option(
+                "--identity",
+                type=click.Path(path_type=Path, file_okay=False),
+                help="Directory with a certificate for the role admin, or monitor to look only. "
+                "[default: maelstrom/admin in the user's configuration, then in the system's]",
+            ),
+            click.option(
+                "--broker",
+                "-b",
+                type=AddressType(),
+                metavar="HOST:PORT",
+                help="Where the broker listens. Needed.",
+            ),
+        ):
+            function = option(function)
+        return click.command(name, cls=Program, program="admin")(function)
+
+    return wrap
+
+
+def _ask(
+    broker: Address | None, identity: Path | None, message: messages.Message, answer: type[M]
+) -> M:
+    if broker is None:
+        raise click.UsageError("say where the broker is: --broker HOST:PORT")
+    tls = None
+    if broker.wants_tls:
+        tls = Tls(identity or find("admin"), [TrustRole.ADMIN, TrustRole.MONITOR])
+    with exchange(broker, Role.ADMIN, _FROM_BROKER, tls=tls) as asked:
+        return asked.ask(message, answer)
+
+
+@_command("status")
+@click.option("--json", "is_json", is_flag=True, help="All of it, for programs.")
+def status(broker: Address | None, identity: Path | None, is_json: bool) -> None:
+    """Show workers, clients and queue."""
+    body = _ask(broker, identity, messages.AskState(), messages.StateIs).body
+    if is_json:
+        click.echo(msgspec.json.format(body, indent=2))
+        return
+    state = msgspec.json.decode(body, type=State)
+    click.echo(
+        f"jobs     {state.running} running, {state.queued} queued, {state.gathering} lack "
+        f"contents, {state.ended} ended, {state.per_s:.1f}/s"
+    )
+    for worker in state.workers:
+        click.echo(
+            f"worker   {worker.name:20} {worker.state:9} {worker.running}/{worker.slots} slots, "
+            f"{worker.ahead} ahead, {worker.peer}"
+        )
+    for client in state.clients:
+        absent = ", absent" if client.is_absent else ""
+        click.echo(f"client   {client.name:20} {client.jobs} jobs, {client.peer}{absent}")
+
+
+@_command("drain")
+@click.argument("worker")
+def drain(broker: Address | None, identity: Path | None, worker: str) -> None:
+    """Give a worker nothing more. What runs there ends; what waits there goes to others.
+
+    It stays so when the worker is started anew, until `undrain`, or until the broker is.
+    """
+    click.echo(_ask(broker, identity, messages.Drain(worker, True), messages.Done).message)
+
+
+@_command("undrain")
+@click.argument("worker")
+def undrain(broker: Address | None, identity: Path | None, worker: str) -> None:
+    """Give a worker jobs again."""
+    click.echo(_ask(broker, identity, messages.Drain(worker, False), messages.Done).message)
+
+
+@_command("cancel")
+@click.argument("client")
+@click.argument("job", type=click.IntRange(1), required=False)
+def cancel(broker: Address | None, identity: Path | None, client: str, job: int | None) -> None:
+    """Take back all jobs of a client, as in `client/ann`, or the one with this number."""
+    message = messages.CancelJobs(client, job or 0)
+    click.echo(_ask(broker, identity, message, messages.Done).message)
+
+
+@_command("stop")
+@click.option("--drain", "is_draining", is_flag=True, help="When all jobs it has have ended.")
+def stop(broker: Address | None, identity: Path | None, is_draining: bool) -> None:
+    """Stop the broker. Jobs it has go on when it is started anew."""
+    click.echo(_ask(broker, identity, messages.Stop(is_draining), messages.Done).message)

@@ -1,0 +1,39 @@
+"""Kinds of values on command lines and in files."""
+
+import click
+
+from maelstrom.errors import UserError
+from maelstrom.wire.address import Address, parse
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class AddressType(click.ParamType[Address]):
+    """`HOST:PORT` or `unix:PATH`."""
+
+    name = "address"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """Read it."""
+        try:
+            return parse(str(value))
+        except UserError as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+class SizeType(click.ParamType[int]):
+    """A number of bytes, with K, M, G or T behind it."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read it."""
+        text = str(value).upper().removesuffix("B").removesuffix("I")
+        digits = text.rstrip("KMGT")
+        if not digits.isdecimal() or text[len(digits) :] not in _UNITS:
+            self.fail(f"`{value}` is not a size; write for example 500M or 10G", param, ctx)
+        return int(digits) * _UNITS[text[len(digits) :]]

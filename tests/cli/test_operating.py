@@ -1,0 +1,62 @@
+"""`maelstrom-admin` against a broker on a Unix socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from maelstrom.broker.daemon import Broker
+from maelstrom.cli.admin import admin
+from maelstrom.store.disk import DiskStore
+from maelstrom.wire.address import Address
+from maelstrom.wire.listener import Listener
+
+
+class Operated:
+    """A broker, and what is said to it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.stopped = asyncio.Event()
+        store = DiskStore(directory / "store", size_bytes_max=1 << 20)
+        self.broker = Broker(store, self.stopped.set)
+        address = Address(path=str(directory / "broker"))
+        self.listener = Listener(address, lambda: self.broker.add(is_local=True))
+
+    async def run(self, *words: str) -> Result:
+        line = [words[0], "--broker", str(self.listener.address), *words[1:]]
+        return await asyncio.to_thread(CliRunner().invoke, admin, line)
+
+
+@pytest.fixture
+async def operated(tmp_path: Path) -> AsyncIterator[Operated]:
+    operated = Operated(tmp_path)
+    yield operated
+    await operated.listener.close()
+    await operated.broker.close()
+    await asyncio.sleep(0)
+
+
+async def test_status_is_for_people_and_for_programs(operated: Operated) -> None:
+    text = await operated.run("status")
+    assert text.output.startswith("jobs     0 running, 0 queued, 0 lack contents, 0 ended")
+    told = json.loads((await operated.run("status", "--json")).output)
+    assert (told["slots"], told["workers"]) == (0, [])
+
+
+async def test_what_cannot_be_done_is_said(operated: Operated) -> None:
+    result = await operated.run("drain", "alpha")
+    assert str(result.exception) == "there is no worker `alpha`\nhint: those here: none"
+
+
+async def test_a_broker_is_stopped(operated: Operated) -> None:
+    assert (await operated.run("stop")).output == "the broker stops\n"
+    await asyncio.wait_for(operated.stopped.wait(), 10)
+
+
+def test_an_operator_must_say_which_broker() -> None:
+    result = CliRunner().invoke(admin, ["status"], env={"MAELSTROM_BROKER": ""})
+    assert result.exit_code == 2
+    assert "--broker HOST:PORT" in result.output
