@@ -17,6 +17,9 @@ AUTHORITY_DAYS = 3650
 BACKDATE = timedelta(minutes=10)
 """Hosts whose clocks are late by less than this accept a new certificate at once."""
 
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What the library raises for texts of others that it cannot read."""
+
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -144,7 +147,7 @@ def read_revocation_list(content: bytes, issuer: x509.Certificate) -> frozenset[
     try:
         found = x509.load_pem_x509_crl(content)
         is_signed = found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # Ours.
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise TrustError(f"a revocation list that cannot be read: {error}") from error
     if not is_signed:
         raise TrustError("a revocation list that the authority did not sign")
@@ -163,7 +166,7 @@ def public_key(content: bytes) -> ec.EllipticCurvePublicKey:
         found = x509.load_pem_x509_csr(content)
         key = found.public_key()
         is_proved = isinstance(key, ec.EllipticCurvePublicKey) and found.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise TrustError(f"a request that cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise TrustError("a request for a key of another kind than P-256")
@@ -220,7 +223,7 @@ def from_pem(content: bytes) -> x509.Certificate:
     """Return the first certificate of a text; raises TrustError."""
     try:
         return x509.load_pem_x509_certificate(content)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise TrustError(f"a certificate that cannot be read: {error}") from error
 
 
