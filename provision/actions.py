@@ -113,7 +113,6 @@ class InstallRelease:
     """A version of ours with all it needs, made from the wheels that were sent before."""
 
     name: str
-    requirement: str
     python: str
     archive_sha256: str
 

@@ -186,7 +186,14 @@ class Run:
 
     def _archive(self, target: Target) -> Archive:
         if target not in self._archives:
-            self._archives[target] = gather(target, self.inventory.wheel)
+            archive = gather(target, self.inventory.wheel)
+            found, wanted_version = archive.version, self.inventory.version
+            if wanted_version and found != wanted_version:
+                raise UserError(
+                    f"the inventory wants version {wanted_version}, and this is {found}",
+                    hint="change `version` in the inventory, or take another checkout or `wheel`",
+                )
+            self._archives[target] = archive
         return self._archives[target]
 
     def _carry_out(self, survey: Survey, plans: dict[str, HostPlan]) -> bool:

@@ -136,9 +136,7 @@ def _install(wanted: Wanted, facts: Facts) -> Iterator[Change]:
     if release.name in facts.releases:
         return
     assert facts.python is not None, "a host without Python is refused before"
-    action = InstallRelease(
-        release.name, release.requirement, facts.python.path, release.archive_sha256
-    )
+    action = InstallRelease(release.name, facts.python.path, release.archive_sha256)
     have = f"it has {facts.current}" if facts.current else "it has none"
     if facts.current == release.name:
         have = "it is not whole"

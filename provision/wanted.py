@@ -35,7 +35,6 @@ class Release:
     """A version of ours with all it needs, for one kind of host."""
 
     name: str
-    requirement: str
     archive_sha256: str
 
 

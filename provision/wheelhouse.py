@@ -22,7 +22,6 @@ from maelstrom.errors import InfrastructureError, UserError
 from provision.wanted import Release
 
 PROJECT = Path(__file__).parents[1]
-PACKAGE = "maelstrom-scons"
 # Debian 12, Ubuntu 22.04 and what is newer have glibc 2.28 and more.
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux1")
 
@@ -44,6 +43,7 @@ class Archive:
 
     path: Path
     release: Release
+    version: str
 
 
 def gather(target: Target, wheel: str = "", cache: Path | None = None) -> Archive:
@@ -63,7 +63,7 @@ def gather(target: Target, wheel: str = "", cache: Path | None = None) -> Archiv
         release = {"name": f"{version}-{digest[:12]}", "version": version, "sha256": digest}
         _put(described, json.dumps(release).encode())
     told = json.loads(described.read_text())
-    return Archive(made, Release(told["name"], f"{PACKAGE}=={told['version']}", told["sha256"]))
+    return Archive(made, Release(told["name"], told["sha256"]), told["version"])
 
 
 _RECIPE = "1"

@@ -18,8 +18,8 @@ host = "10.0.0.2"
 host = "10.0.0.3"
 slots = 8
 """
-RELEASE = Release("1.0-aaaa", "maelstrom-scons==1.0", "0" * 64)
-NEWER = Release("1.1-bbbb", "maelstrom-scons==1.1", "1" * 64)
+RELEASE = Release("1.0-aaaa", "0" * 64)
+NEWER = Release("1.1-bbbb", "1" * 64)
 TEMPLATES = Templates({
     layout.unit("broker"): "[Service]\nExecStart=@start@\n",
     layout.unit("worker"): "[Service]\nExecStart=@start@\n",
@@ -31,7 +31,7 @@ BARE = Facts(
     systemd=252,
     cpus=4,
     pythons=(Python("/usr/bin/python3", (3, 11, 2)),),
-    disk_free_bytes={"/opt": 10 << 30, "/var/lib": 20 << 30},
+    disk_free_bytes={"/opt": 10 << 30, "/var/lib": 2 << 30},
     addresses={"10.0.0.1": "10.0.0.1"},
 )
 
