@@ -37,7 +37,7 @@ class Description(NamedTuple):
     timeout_s: float
     user: int
     group: int
-    limits: tuple[tuple[str, int], ...]
+    limits: tuple[tuple[str, Any], ...]
     resources: tuple[tuple[str, int], ...]
     again: str
     """The command that runs just this test."""
@@ -47,3 +47,5 @@ class Description(NamedTuple):
     """Declared cases: a name, and what is added to the arguments. Empty if the framework lists."""
     stdin: SourceFile | None = None
     """What each of its jobs reads from standard input."""
+    extras: tuple[tuple[str, Any], ...] = ()
+    """More fields of the spec; outputs may be relative to the project."""

@@ -11,8 +11,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, assert_never
 
+from maelstrom.client.outputs import write_outputs
 from maelstrom.client.record import Record
 from maelstrom.client.testrun import (
     CancelJobs,
@@ -21,6 +23,7 @@ from maelstrom.client.testrun import (
     Instruction,
     JobEnded,
     JobStarted,
+    KeepFiles,
     KeepListing,
     KeepResult,
     RunEvent,
@@ -34,7 +37,7 @@ from maelstrom.client.testrun import (
     TestRun,
 )
 from maelstrom.client.unrun import Unrun, events
-from maelstrom.errors import MaelstromError, UserError
+from maelstrom.errors import MaelstromError, ProtocolError, UserError
 from maelstrom.model.outcome import InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.report import Reporter
@@ -95,7 +98,9 @@ class Driver:
         *,
         where: str,
         uses_cache: bool = True,
+        outputs: Path | None = None,
     ) -> None:
+        self._outputs = outputs
         self._engine = engine
         self._reporter = reporter
         self._record = record
@@ -184,6 +189,8 @@ class Driver:
                 self._reporter.handle(event)
             case KeepListing() | KeepResult():
                 self._record.keep(instruction)
+            case KeepFiles():
+                self._keep_files(instruction)
             case EndTarget(name):
                 self._record.end(instruction)
                 self._on_end.pop(name)(instruction)
@@ -191,6 +198,14 @@ class Driver:
                 self._engine.cancel_all(running=running)
             case _:
                 assert_never(instruction)
+
+    def _keep_files(self, kept: KeepFiles) -> None:
+        if self._outputs is None:
+            return
+        try:
+            write_outputs(self._outputs, kept.target, kept.case, kept.files)
+        except (OSError, ProtocolError) as error:
+            self.note(f"{kept.target}: cannot write the outputs of `{kept.case}`: {error}")
 
     def _submit(self, job: SubmitJob) -> None:
         number, events = job.job, self._events

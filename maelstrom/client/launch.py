@@ -22,6 +22,7 @@ from maelstrom.report.events import RunFinished, RunStarted
 
 CACHE_VARIABLE = "MAELSTROM_CACHE_DIR"
 RECORD = "record.sqlite"
+OUTPUTS = "outputs"
 
 
 def cache_directory() -> Path:
@@ -70,7 +71,9 @@ class TestClient:
         engine.start()
         record = Record(state / RECORD, world=_world(is_contained))
         where = _where(is_contained, broker)
-        self._driver = Driver(engine, told, record, where=where, uses_cache=uses_cache)
+        self._driver = Driver(
+            engine, told, record, where=where, uses_cache=uses_cache, outputs=state / OUTPUTS
+        )
 
     def run(self, description: Description, on_end: Callable[[EndTarget], None]) -> None:
         """Run a test; returns at once."""

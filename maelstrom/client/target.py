@@ -34,8 +34,10 @@ from maelstrom.model.spec import JobSpec, Limits, Network
 
 PLAIN_ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
 PYTHON_FRAMEWORKS = ("pytest", "unittest")
+STDIN_INLINE_BYTES_MAX = 64 << 10
+"""In a container more than this is a layer; less is part of each job's spec."""
 STDIN_BYTES_MAX = 4 << 20
-"""Standard input is part of each job's spec."""
+"""Of a plain process, where all of it is part of the spec."""
 TEST_PATTERNS = ("test_", "_test.py")
 
 Offer = Callable[[Mapping[Digest, Any]], None]
@@ -101,6 +103,7 @@ class ContainerPlanner:
                 layers=tuple(dict.fromkeys(digests)),
                 environment=environment,
                 root=PROJECT_ROOT,
+                stdin_file=_stdin_file(description.stdin),
             ),
             again=description.again,
         )
@@ -134,6 +137,8 @@ class ContainerPlanner:
         )
         layers += self._files(description.files)
         layers += self._files([file for file in description.programs if _is_file(file)])
+        if description.stdin is not None and _is_large(description.stdin):
+            layers += self._files([description.stdin])
         return layers
 
     def _files(self, found: Any) -> list[BuiltLayer]:
@@ -221,8 +226,17 @@ def _programs(
     )
 
 
-def _standard_input(description: Description) -> bytes:
-    if description.stdin is None:
+def _stdin_file(stdin: SourceFile | None) -> str:
+    """Return where it is in the container, if it is too large to be a part of each job's spec."""
+    return f"{PROJECT_ROOT}/{stdin.relative}" if stdin is not None and _is_large(stdin) else ""
+
+
+def _is_large(stdin: SourceFile) -> bool:
+    return os.path.getsize(stdin.path) > STDIN_INLINE_BYTES_MAX
+
+
+def _standard_input(description: Description, stdin_file: str) -> bytes:
+    if description.stdin is None or stdin_file:
         return b""
     with open(description.stdin.path, "rb") as file:
         content = file.read(STDIN_BYTES_MAX + 1)
@@ -240,7 +254,10 @@ def _world(
     layers: tuple[Digest, ...],
     environment: Mapping[str, str],
     root: str,
+    stdin_file: str = "",
 ) -> JobSpec:
+    extras = dict(description.extras)
+    extras["outputs"] = tuple(posixpath.join(root, path) for path in extras.get("outputs", ()))
     working_directory = posixpath.normpath(posixpath.join(root, description.working_directory))
     return JobSpec(
         program="/",  # Each job has its own.
@@ -253,6 +270,8 @@ def _world(
         group=description.group,
         timeout_s=description.timeout_s,
         limits=msgspec.convert(dict(description.limits), Limits),
-        stdin=_standard_input(description),
+        stdin=_standard_input(description, stdin_file),
+        stdin_file=stdin_file,
         resources=description.resources,
+        **extras,
     )

@@ -22,15 +22,16 @@ from maelstrom.frameworks.base import Framework, Invocation, Target
 from maelstrom.model.case import Case, CaseResult, Status, Verdict
 from maelstrom.model.outcome import (
     Cancelled,
-    Effects,
     ExecutionError,
     Exited,
     InfrastructureFault,
     LimitExceeded,
     Outcome,
+    OutputFile,
     Ran,
     Signaled,
     TimedOut,
+    effects_of,
 )
 from maelstrom.model.spec import JobSpec
 from maelstrom.report.events import (
@@ -156,6 +157,14 @@ class KeepResult(msgspec.Struct, frozen=True):
     duration_s: float
 
 
+class KeepFiles(msgspec.Struct, frozen=True):
+    """Write down what a case has brought back."""
+
+    target: str
+    case: str
+    files: tuple[OutputFile, ...]
+
+
 class EndTarget(msgspec.Struct, frozen=True):
     """A target is over; `complaint` is empty if it passed."""
 
@@ -167,7 +176,7 @@ class EndTarget(msgspec.Struct, frozen=True):
     """Of one that passed: its cases without their output."""
 
 
-Instruction = SubmitJob | CancelJobs | Tell | KeepListing | KeepResult | EndTarget
+Instruction = SubmitJob | CancelJobs | Tell | KeepListing | KeepResult | KeepFiles | EndTarget
 
 
 class _Job:
@@ -288,7 +297,7 @@ class TestRun:
             spec.limits,
             output_bytes_max=max(spec.limits.output_bytes_max, LISTING_OUTPUT_BYTES_MAX),
         )
-        spec = msgspec.structs.replace(spec, limits=limits)
+        spec = msgspec.structs.replace(spec, limits=limits, outputs=())
         digest = spec.digest.hash
         known = run.history.listings.get(digest)
         if known is not None:
@@ -364,7 +373,7 @@ class TestRun:
         if job.case is None:
             return self._listing_ended(job, outcome)
         verdict = job.run.plan.framework.verdict(job.case, outcome)
-        effects = _effects(outcome)
+        effects = effects_of(outcome)
         result = CaseResult(
             target=job.run.plan.name,
             case=job.case.name,
@@ -377,6 +386,8 @@ class TestRun:
             ran_because="" if effects.is_cached else job.why,
         )
         instructions = self._told(job.run, result)
+        if effects.files:
+            instructions.append(KeepFiles(result.target, result.case, effects.files))
         if verdict.status not in (Status.INFRASTRUCTURE_ERROR, Status.CANCELLED):
             is_good = verdict.status.is_good
             # A skip is no pass to be taken from the record: it runs again, and says again why.
@@ -483,9 +494,3 @@ def _spec(world: JobSpec, invocation: Invocation) -> JobSpec:
         arguments=invocation.arguments,
         environment=environment,
     )
-
-
-def _effects(outcome: Outcome) -> Effects:
-    if isinstance(outcome, Exited | Signaled | TimedOut | LimitExceeded):
-        return outcome.effects
-    return Effects()

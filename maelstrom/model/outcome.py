@@ -23,6 +23,17 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
         return self.head + self.tail
 
 
+class OutputFile(msgspec.Struct, frozen=True, array_like=True):
+    """Something that a job has made and that came back."""
+
+    path: bytes
+    """In the container, without the first slash."""
+    kind: str
+    """One of `file`, `program`, `directory`, `link`; of a captured root `opaque`, `whiteout`."""
+    content: bytes
+    """Of a link, where it leads."""
+
+
 class Effects(msgspec.Struct, frozen=True, array_like=True):
     """What a job that ran produced and used."""
 
@@ -36,6 +47,8 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     """Where it ran, for a person."""
     is_cached: bool = False
     """Whether this is how an equal job ended that ran before."""
+    files: tuple[OutputFile, ...] = ()
+    """What the spec wanted back, as far as it was there."""
 
 
 class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited"):
@@ -81,6 +94,11 @@ class InfrastructureFault(msgspec.Struct, frozen=True, array_like=True, tag="inf
 
 class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancelled"):
     """The client took the job back."""
+
+
+def effects_of(outcome: "Outcome") -> Effects:
+    """Return what the job did, which is nothing if it did not run."""
+    return outcome.effects if isinstance(outcome, Ran) else Effects()
 
 
 Ran = Exited | Signaled | TimedOut | LimitExceeded

@@ -186,12 +186,19 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     @property
+    def brings_files(self) -> bool:
+        """Whether files come back from the job."""
+        return bool(self.outputs) or self.root is RootFileSystem.CAPTURED
+
+    @property
     def uncached_because(self) -> str:
         """Why an equal job might end otherwise; empty if it would not."""
         if self.network is Network.LOCAL:
             return "it uses the host's network"
         if any(isinstance(mount, Bind) for mount in self.mounts):
             return "it sees files of the host"
+        if self.terminal is not None:
+            return "it has a terminal"
         if any(isinstance(mount, Sys) for mount in self.mounts):
             return "it sees the host's /sys"
         return ""

@@ -19,7 +19,7 @@ import SCons.Errors
 import SCons.Node.FS
 
 from maelstrom.layers import python_state
-from maelstrom.scons import files, keywords, mounts, options, scanner
+from maelstrom.scons import files, keywords, mounts, options, scanner, world
 from maelstrom.scons.keywords import Complaint
 from maelstrom.scons.results import STATE_DIRECTORY, TESTS, Layer, Test
 from maelstrom.scons.surroundings import Surroundings
@@ -27,7 +27,7 @@ from maelstrom.scons.surroundings import Surroundings
 _SIGNATURE = "_MAELSTROM_SIGNATURE"
 _TEST_KEYWORDS = ("arguments", "cases", "data", "env_vars", "framework", "ignore", "layers",
                   "mounts", "network", "programs", "resources", "stdin", "timeout", "user",
-                  "working_directory")  # fmt: skip
+                  "working_directory", *world.KEYWORDS)  # fmt: skip
 _WITH_CASES = ("", "plain", "tap")
 """Frameworks in which a program is one case, so that its cases may be declared."""
 _RECIPES = {
@@ -105,6 +105,7 @@ def maelstrom_test(env: Any, name: Any = None, source: Any = None, **given: Any)
     files.spread(complain, "stdin", stdin, ())
     limits, resources = keywords.resources(complain, given.get("resources"))
     timeout_s = keywords.timeout(complain, given.get("timeout"))
+    user = keywords.user(complain, given.get("user"))
     test = Test(
         label=label,
         framework=framework or ("plain" if cases else ""),
@@ -119,7 +120,8 @@ def maelstrom_test(env: Any, name: Any = None, source: Any = None, **given: Any)
         network=keywords.network(complain, given.get("network")),
         mounts=mounts.checked(complain, given.get("mounts")),
         timeout_s=settings.timeout_s if timeout_s is None else timeout_s,
-        user=keywords.user(complain, given.get("user")),
+        user=user,
+        extras=world.checked(complain, given, user),
         limits=limits,
         resources=resources,
         cases=cases,
@@ -165,7 +167,7 @@ def _signature(test: Test) -> str:
     """All of a declaration that changes results and is no file."""
     plain = (test.framework, test.relatives, test.recipes, test.arguments, test.environment,
              test.working_directory, test.network, test.mounts, test.timeout_s, test.user,
-             test.limits, test.resources, test.cases, str(test.stdin))  # fmt: skip
+             test.limits, test.resources, test.cases, str(test.stdin), test.extras)  # fmt: skip
     return json.dumps(plain, default=repr, sort_keys=True)
 
 

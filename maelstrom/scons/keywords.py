@@ -23,6 +23,11 @@ LIMITS = {
     "open_files": "open_files_max",
 }
 """Resources of a test that are limits of each of its jobs, not places to wait for."""
+KERNEL_LIMITS = (
+    *("address_space", "cpu_s", "data", "file_size", "locked_memory"),
+    *("message_queues", "pending_signals", "stack"),
+)
+"""Limits of each process of a job, which the kernel keeps."""
 PREFIX = {
     "follow_symlinks": bool,
     "canonicalize": bool,
@@ -188,6 +193,7 @@ def user(complain: Complaint, value: Any) -> tuple[int, int]:
 
 
 Amounts = tuple[tuple[str, int], ...]
+Limits = tuple[tuple[str, Any], ...]
 
 
 Cases = tuple[tuple[str, tuple[str, ...]], ...]
@@ -205,7 +211,7 @@ def cases(complain: Complaint, value: Any) -> Cases:
     return found
 
 
-def resources(complain: Complaint, value: Any) -> tuple[Amounts, Amounts]:
+def resources(complain: Complaint, value: Any) -> tuple[Limits, Amounts]:
     """Check `resources=`; returns the limits and what the job takes of its worker."""
     if value is None:
         value = {}
@@ -214,8 +220,12 @@ def resources(complain: Complaint, value: Any) -> tuple[Amounts, Amounts]:
     for key, amount in value.items():
         if not isinstance(key, str) or type(amount) is not int or amount < 1:
             raise complain(f"resources: {key!r} needs a whole number from 1, not {amount!r}")
-    limits = {LIMITS[key]: amount for key, amount in value.items() if key in LIMITS}
-    taken = {"slots": 1} | {key: amount for key, amount in value.items() if key not in LIMITS}
+    limits: dict[str, Any] = {LIMITS[key]: value[key] for key in value if key in LIMITS}
+    kernel = tuple(sorted((key, value[key]) for key in value if key in KERNEL_LIMITS))
+    if kernel:
+        limits["kernel"] = kernel
+    ours = (*LIMITS, *KERNEL_LIMITS)
+    taken = {"slots": 1} | {key: value[key] for key in value if key not in ours}
     return tuple(sorted(limits.items())), tuple(sorted(taken.items()))
 
 

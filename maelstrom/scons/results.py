@@ -62,10 +62,12 @@ class Test(NamedTuple):
     mounts: tuple[Any, ...]
     timeout_s: float
     user: tuple[int, int]
-    limits: tuple[tuple[str, int], ...]
+    limits: tuple[tuple[str, Any], ...]
     resources: tuple[tuple[str, int], ...]
     cases: tuple[tuple[str, tuple[str, ...]], ...]
     stdin: Any
+    extras: tuple[tuple[str, Any], ...]
+    """What a container is to have beyond the usual, as fields of the spec."""
     settings: Settings
     surroundings: Surroundings
 
@@ -285,6 +287,7 @@ class Tests:
             content="" if test.settings.is_contained else _content(stamp, test.surroundings),
             cases=test.cases,
             stdin=_source_file(test.stdin) if test.stdin is not None else None,
+            extras=test.extras if test.settings.is_contained else (),
         )
 
     def build_layer(self, target: Any, source: Any, env: Any) -> None:

@@ -14,6 +14,7 @@ from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId
 from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, Outcome, Ran
 from maelstrom.model.spec import JobSpec
+from maelstrom.sandbox.ports import UNTIED, Ties
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
 from maelstrom.wire.backoff import Backoff
@@ -25,6 +26,7 @@ from maelstrom.wire.outbox import Outbox
 from maelstrom.worker import dispatcher
 from maelstrom.worker.dispatcher import Dispatcher
 from maelstrom.worker.fetcher import Fetcher
+from maelstrom.worker.outputs import Collected
 
 FRAME_HEADROOM_BYTES = 4096
 
@@ -37,7 +39,7 @@ class Pool(Protocol):
     async def start(self) -> None:
         """Make it ready; raises SandboxUnavailable."""
 
-    async def run(self, spec: JobSpec, layers: list[str], job: str) -> Outcome:
+    async def run(self, spec: JobSpec, layers: list[str], job: str, ties: Ties = UNTIED) -> Outcome:
         """Run one job."""
 
     def kill(self, job: str) -> None:
@@ -245,11 +247,17 @@ class Worker:
         if wants_started:
             self._connection.send(messages.Started(job, attempt))
         layers = [layer.hash for layer in spec.layers]
-        outcome = await self._pool.run(spec, layers, f"{job}:{attempt}")
+        outcome = await self._run_in_slot(spec, layers, f"{job}:{attempt}")
         if isinstance(outcome, Ran):
             effects = msgspec.structs.replace(outcome.effects, worker=self._name)
             outcome = msgspec.structs.replace(outcome, effects=effects)
         self.handle(dispatcher.JobEnded(job, attempt, outcome))
+
+    async def _run_in_slot(self, spec: JobSpec, layers: list[str], job: str) -> Outcome:
+        if not spec.brings_files:
+            return await self._pool.run(spec, layers, job)
+        files = Collected()
+        return files.added_to(await self._pool.run(spec, layers, job, Ties(files)))
 
     async def _prepare(self, layer: Digest) -> None:
         assert self._fetcher is not None

@@ -229,3 +229,21 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_outputs_come_back_from_each_case_and_large_input_goes_in(project: Project) -> None:
+    script = "#!/bin/sh\nmkdir -p out; wc -c > out/$1; ls /dev > out/devices; exit $2\n"
+    project.write(job_dot_sh=script, big_dot_txt="x" * 300_000)
+    (project.root / "job.sh").chmod(0o755)
+    project.sconstruct(
+        "env.MaelstromTest('job', 'job.sh', programs=['sh', 'mkdir', 'wc', 'ls'],\n"
+        "    stdin='big.txt', cases={'good': ['good', '0'], 'bad': ['bad', '1']}, \n"
+        "    outputs=['out', '/tmp/none'], devices=['null'])\n"
+    )
+    ran = project.scons("test", "--maelstrom")
+    assert ran.status == 2, ran.out
+    outputs = project.root / ".maelstrom/outputs/job"
+    for case in ("good", "bad"):
+        assert (outputs / case / "out" / case).read_text().split() == ["300000"]
+    assert "null\n" in (outputs / "good/out/devices").read_text()
+    assert "zero\n" not in (outputs / "good/out/devices").read_text()

@@ -11,6 +11,7 @@ from maelstrom.broker.daemon import Broker
 from maelstrom.client.session import Session
 from maelstrom.model.outcome import Cancelled, Effects, Exited, Outcome
 from maelstrom.model.spec import JobSpec
+from maelstrom.sandbox.ports import UNTIED, Ties
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire.address import parse
 from maelstrom.wire.dial import Reached, dial
@@ -28,7 +29,7 @@ class WaitingPool:
     async def start(self) -> None:
         """Be ready."""
 
-    async def run(self, spec: JobSpec, layers: list[str], job: str) -> Outcome:
+    async def run(self, spec: JobSpec, layers: list[str], job: str, ties: Ties = UNTIED) -> Outcome:
         """Wait."""
         self.runs[spec.program] += 1
         killed = self._killed[job] = asyncio.Event()
