@@ -247,11 +247,6 @@ class Broker:
         self.gather(gatherer.ClientLeft(client.id))
         self._stop_if_done()
 
-    def left_unknown(self) -> None:
-        """Somebody is gone who never said who it was: our one client, if there is none yet."""
-        if self.has_one_client and not self.clients:
-            self.on_end()
-
     def submitted(self, client: ClientPeer, submit: messages.Submit) -> None:
         """A client wants a job to be run."""
         if submit.number < 1:

@@ -58,11 +58,6 @@ class Greeter(Peer):
         """Nothing is received before the greeting."""
         raise ProtocolError(f"{type(message).__name__} before a hello")
 
-    def lost(self, error: MaelstromError | None) -> None:
-        """Hear that it left without a word."""
-        super().lost(error)
-        self.broker.left_unknown()
-
     def greeted(self, theirs: Hello) -> None:
         """Make it what it says it is, if it may be that."""
         self.broker.access.check(self.connection, theirs.role)

@@ -12,7 +12,14 @@ from maelstrom import __version__
 from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError, SpecError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId
-from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, Outcome, Ran
+from maelstrom.model.outcome import (
+    Cancelled,
+    ExecutionError,
+    Exited,
+    InfrastructureFault,
+    Outcome,
+    Ran,
+)
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.ports import UNTIED, Ties
 from maelstrom.store.disk import DiskStore
@@ -73,6 +80,8 @@ class Worker:
         self._dispatcher = Dispatcher(slots)
         self._assigned: dict[tuple[JobId, int], tuple[JobSpec, bool]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # Started by the core, and not known to the pool before their task has its first turn.
+        self._starting: set[tuple[JobId, int]] = set()
         self._is_ready = False
         self._token = ""
         self._is_greeted = False
@@ -224,6 +233,7 @@ class Worker:
         for instruction in self._dispatcher.handle(event):
             match instruction:
                 case dispatcher.StartJob(job, attempt):
+                    self._starting.add((job, attempt))
                     self._spawn(self._run(job, attempt))
                 case dispatcher.ReportJob(job, attempt, outcome):
                     spec, _ = self._assigned.pop((job, attempt), (None, False))
@@ -235,6 +245,7 @@ class Worker:
                     assert self._fetcher is not None
                     self._spawn(self._fetcher.release(layer))
                 case dispatcher.KillJob(job, attempt):
+                    self._starting.discard((job, attempt))
                     self._pool.kill(f"{job}:{attempt}")
                 case dispatcher.ReturnJob(job, attempt):
                     self._assigned.pop((job, attempt), None)
@@ -243,6 +254,10 @@ class Worker:
                     assert_never(instruction)
 
     async def _run(self, job: JobId, attempt: int) -> None:
+        if (job, attempt) not in self._starting:
+            self.handle(dispatcher.JobEnded(job, attempt, Cancelled()))
+            return
+        self._starting.remove((job, attempt))
         spec, wants_started = self._assigned[job, attempt]
         if wants_started:
             self._connection.send(messages.Started(job, attempt))
