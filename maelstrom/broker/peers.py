@@ -416,6 +416,7 @@ class BlobPeer(Peer):
             return
         with file:
             self.connection.send(messages.Blob(digest, path.suffix == ".x"))
+            self.connection.begin_content(digest.size)
             left = digest.size
             while left and not self._is_lost:
                 chunk = await asyncio.to_thread(file.read, min(left, BLOB_CHUNK_BYTES))
@@ -423,7 +424,7 @@ class BlobPeer(Peer):
                     self.connection.abort(StoreError(f"blob {digest.short} became shorter"))
                     return
                 left -= len(chunk)
-                self.connection.send_raw(chunk)
+                self.connection.send_content(chunk)
                 await self.connection.drain()
 
     def lost(self, error: MaelstromError | None) -> None:

@@ -153,10 +153,11 @@ class Uploader:
     def _put(self, connection: Connection, put: messages.Put) -> None:
         self._unanswered[put.digest] = None
         connection.send(put)
+        connection.begin_content(put.digest.size)
 
     async def _send(self, connection: Connection, content: bytes) -> None:
         for start in range(0, len(content), CHUNK_BYTES):
-            connection.send_raw(content[start : start + CHUNK_BYTES])
+            connection.send_content(content[start : start + CHUNK_BYTES])
             await connection.drain()
         if self._is_lost:
             raise ConnectionLost("the connection for contents is lost")
