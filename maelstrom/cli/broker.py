@@ -8,14 +8,19 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maelstrom.broker.access import Access
 from maelstrom.broker.daemon import Broker
 from maelstrom.broker.quota import Quota
 from maelstrom.cli.ending import end
 from maelstrom.cli.service import announced
+from maelstrom.errors import UserError
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire.address import Address
+
+if TYPE_CHECKING:  # Most brokers have no page.
+    from maelstrom.web.server import Site
 
 PROGRAM = "maelstrom-broker"
 
@@ -33,7 +38,12 @@ async def serve_pairs(store: DiskStore, descriptors: list[int]) -> None:
 
 
 async def serve_address(
-    store: DiskStore, address: Address, journal: Path, access: Access, quota: Quota
+    store: DiskStore,
+    address: Address,
+    journal: Path,
+    access: Access,
+    quota: Quota,
+    http: tuple[str, int] | None,
 ) -> None:
     """Serve whoever comes until a signal."""
     from maelstrom.broker.journal import Journal
@@ -42,18 +52,36 @@ async def serve_address(
     stop = _stop_on_signals()
     broker = Broker(store, stop.set, journal=Journal(journal), access=access, quota=quota)
     listener: Listener | None = None
+    site: Site | None = None
     try:
         await broker.restore()
         is_local = bool(address.path)
         listener = Listener(address, lambda: broker.add(is_local=is_local), access.tls)
         broker.watch_access()
+        if http is not None:
+            site = await _open_site(broker, *http)
         print(f"{PROGRAM}: listening on {listener.address}", flush=True)
         async with announced(f"listens on {listener.address}"):
             await stop.wait()
     finally:
+        if site is not None:
+            await site.close()
         if listener is not None:
             await listener.close()
         await broker.close()
+
+
+async def _open_site(broker: Broker, host: str, port: int) -> "Site":
+    try:
+        from maelstrom.web.server import Site
+    except ImportError as error:
+        raise UserError(
+            f"the page cannot be served: {error}", hint="run `pip install maelstrom-scons[web]`"
+        ) from error
+    site = Site(broker.observer.look, (host, os.uname().nodename))
+    where = Address(host, await site.start(host, port))
+    print(f"{PROGRAM}: page on http://{where}/", flush=True)
+    return site
 
 
 def _stop_on_signals() -> asyncio.Event:

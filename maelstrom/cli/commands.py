@@ -109,6 +109,19 @@ def _open_tls(
     show_default="no limit",
     help="How many slots one client may hold at a time.",
 )
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65535),
+    help="Serve a page with the broker's state, JSON, /metrics and /healthz here; port 0 takes a "
+    "free one and prints it. Needs `pip install maelstrom-scons[web]`.",
+)
+@click.option(
+    "--http-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where the page is served. It asks nobody who he is: elsewhere than on this machine put "
+    "something before it that does.",
+)
 @_log_level
 @_log_form
 @_version
@@ -122,6 +135,8 @@ def broker(
     client_jobs: int,
     client_bytes: int,
     client_slots: int,
+    http_port: int | None,
+    http_host: str,
     log_level: str,
     log_form: str,
 ) -> None:
@@ -159,8 +174,9 @@ def broker(
     root = store or _default_store("broker-store")
     kept = journal or root.with_name(f"{root.name}-journal.sqlite")
     quota = Quota(client_jobs, client_bytes, client_slots)
+    http = None if http_port is None else (http_host, http_port)
     asyncio.run(
-        serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept, access, quota)
+        serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept, access, quota, http)
     )
 
 

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"errors", "model", "wire", "store"},
     "trust.identity": {"errors"},
     "trust": {"errors", "trust"},
+    "web": {"errors", "broker.status", "web"},
     "layers": {"errors", "model", "layers"},
     "frameworks": {"errors", "model", "frameworks"},
     "report": {"errors", "model", "report"},
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
                "trust"},
     "scons": {"errors", "model", "layers", "frameworks", "report", "client", "scons"},
     "cli": {"errors", "model", "wire", "store", "layers", "sandbox", "broker", "worker", "client",
-            "report", "linux", "trust", "cli"},
+            "report", "linux", "trust", "web", "cli"},
 }  # fmt: skip
 
 CORES = (
