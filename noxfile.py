@@ -41,6 +41,13 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Harm real programs on a network of their own (root, half an hour): kill, stop, cut, fill."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-q", "tests/faults", *session.posargs, env={"MAELSTROM_FAULTS": "1"})
+
+
+@nox.session
 @nox.parametrize("scons", SCONS_VERSIONS)
 def scons(session: nox.Session, scons: str) -> None:
     """Run the tests of the SCons tool with one version of SCons."""

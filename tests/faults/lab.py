@@ -1,0 +1,198 @@
+"""Hosts with addresses of their own on one wire, and programs of ours on them that can be harmed.
+
+Each host is a network namespace with one end of a pair of devices; the other ends are ports of a
+bridge in a namespace of its own. Needs root, `ip` and `nft`.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from maelstrom.errors import MaelstromError
+from tests.support.cluster import ROOT
+from tests.support.secured import Trust
+
+PORT = 9001
+READY_S = 20.0
+
+
+def whats_missing() -> str:
+    """Say why there can be no lab here; empty if there can."""
+    if os.geteuid() != 0:
+        return "network namespaces with addresses need root"
+    lacking = [tool for tool in ("ip", "nft", "mount") if shutil.which(tool) is None]
+    return f"`{lacking[0]}` is not installed" if lacking else ""
+
+
+def run(*command: str) -> None:
+    """Run a tool; its complaint is the error's."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise MaelstromError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+class Host:
+    """A host with one program."""
+
+    def __init__(self, lab: "Lab", name: str, number: int) -> None:
+        self.lab = lab
+        self.name = name
+        self.address = f"10.213.7.{number}"
+        self.space = f"mf{os.getpid()}-{name}"
+        self.port = f"v{number}"
+        self.command: list[str] = []
+        self.process: subprocess.Popen[bytes] | None = None
+        self.told = lab.directory / f"{name}.out"
+        run("ip", "netns", "add", self.space)
+        run("ip", "-n", lab.hub, "link", "add", self.port, "type", "veth", "peer", "name", "e0",
+            "netns", self.space)  # fmt: skip
+        run("ip", "-n", lab.hub, "link", "set", self.port, "master", "br0", "up")
+        run("ip", "-n", self.space, "addr", "add", f"{self.address}/24", "dev", "e0")
+        run("ip", "-n", self.space, "link", "set", "e0", "up")
+        run("ip", "-n", self.space, "link", "set", "lo", "up")
+
+    # Its program
+
+    def start(self, *command: str) -> None:
+        """Start the program, or the same again."""
+        self.command = list(command) or self.command
+        with self.told.open("ab") as out:
+            self.process = subprocess.Popen(
+                ["ip", "netns", "exec", self.space, sys.executable, "-m", *self.command],
+                cwd=ROOT,
+                stdout=out,
+                stderr=out,
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the program a signal; wait for its end if it is to end."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self.process.wait(30)
+
+    def pids(self) -> list[int]:
+        """Return all processes it has started, the last one last."""
+        assert self.process is not None
+        found = [self.process.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, task.read_text().split())
+        return found
+
+    # Its wire
+
+    def cut(self) -> None:
+        """Pull the plug."""
+        run("ip", "-n", self.lab.hub, "link", "set", self.port, "down")
+
+    def mend(self) -> None:
+        """Put it back, and drop nothing any more."""
+        run("ip", "-n", self.lab.hub, "link", "set", self.port, "up")
+        run("ip", "netns", "exec", self.space, "nft", "flush", "ruleset")
+
+    def filter(self, rule: str, *, hook: str = "input") -> None:
+        """Have the kernel of the host treat what comes, or goes, by a rule of nft."""
+        table = (
+            f"table inet faults {{ chain it {{ type filter hook {hook} priority 0\n{rule}\n}} }}"
+        )
+        run("ip", "netns", "exec", self.space, "nft", table)
+
+
+class Lab:
+    """A broker, workers and clients; `close` leaves nothing behind."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.hub = f"mf{os.getpid()}-hub"
+        self.hosts: list[Host] = []
+        self.disk = directory / "disk"
+        run("ip", "netns", "add", self.hub)
+        run("ip", "-n", self.hub, "link", "add", "br0", "type", "bridge")
+        run("ip", "-n", self.hub, "link", "set", "br0", "up")
+        self._trust = Trust(directory)
+        self._trust.addresses = ("10.213.7.1",)
+        self.broker = self.add("broker")
+        # The broker's disk is small, so that it can be filled.
+        self.disk.mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(self.disk))
+        self.broker.start(
+            "maelstrom.cli.broker", "--listen", f"{self.broker.address}:{PORT}",
+            "--identity", str(self._trust.issue("broker/main")),
+            "--store", str(self.disk / "store"),
+        )  # fmt: skip
+        self.wait_for(self.broker, "listening")
+
+    def add(self, name: str) -> Host:
+        """Return a new host."""
+        host = Host(self, name, len(self.hosts) + 1)
+        self.hosts.append(host)
+        return host
+
+    @property
+    def address(self) -> str:
+        """Where the broker listens."""
+        return f"{self.broker.address}:{PORT}"
+
+    def wait_for(self, host: Host, word: str) -> None:
+        """Wait until a program has said a word."""
+        end = time.monotonic() + READY_S
+        while word not in host.told.read_text():
+            assert time.monotonic() < end, f"{host.name}: {host.told.read_text()[-2000:]}"
+            time.sleep(0.05)
+
+    def add_worker(self) -> Host:
+        """Start a worker of two slots on a new host."""
+        host = self.add(f"worker{len(self.hosts)}")
+        host.start(
+            "maelstrom.cli.worker", "--broker", self.address, "--slots", "2",
+            "--identity", str(self._trust.issue(f"worker/{host.name}")),
+            "--store", str(self.directory / host.name),
+        )  # fmt: skip
+        return host
+
+    def add_client(self, program: Path, *numbers: int) -> Host:
+        """Start a client on a new host."""
+        host = self.add(f"client{len(self.hosts)}")
+        identity = self._trust.issue(f"client/{host.name}")
+        host.start(
+            "tests.faults.submitter", self.address, str(identity), str(program),
+            *map(str, numbers),
+        )  # fmt: skip
+        return host
+
+    def progress(self, client: Host) -> int:
+        """Return how many of its jobs a client was told the end of, in hundreds."""
+        lines = [line for line in client.told.read_text().split() if line.isdecimal()]
+        return int(lines[-1]) if lines else 0
+
+    def result(self, client: Host, timeout_s: float) -> dict[str, object]:
+        """Wait for the end of a client; return what it says."""
+        assert client.process is not None
+        try:
+            client.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            told = {host.name: host.told.read_text()[-1500:] for host in self.hosts}
+            raise AssertionError(f"not done within {timeout_s} s: {told}") from None
+        lines = client.told.read_text().splitlines()
+        found: dict[str, object] = json.loads(lines[-1])
+        return found
+
+    def close(self) -> None:
+        """End all, whatever it is in."""
+        for host in reversed(self.hosts):
+            if host.process is not None:
+                for pid in reversed(host.pids()):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                host.process.wait(10)
+        subprocess.run(["umount", "-l", self.disk], check=False)
+        for space in [*(host.space for host in self.hosts), self.hub]:
+            subprocess.run(["ip", "netns", "del", space], check=False)
