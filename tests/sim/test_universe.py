@@ -6,6 +6,8 @@ import os
 import pytest
 
 from maelstrom.model.outcome import InfrastructureFault
+from maelstrom.worker import fetcher
+from tests.sim.disk import Builder
 from tests.sim.loop import SimLoop, at_once
 from tests.sim.universe import ClientMember, Universe, WorkerMember
 
@@ -103,6 +105,7 @@ def play(seed: int) -> Universe:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(asyncio, "to_thread", at_once)
+            patch.setattr(fetcher, "LayerBuilder", Builder)
             return loop.run_until_complete(live(seed))
     finally:
         for task in asyncio.all_tasks(loop):

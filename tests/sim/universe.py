@@ -24,19 +24,10 @@ from maelstrom.model.outcome import (
 from maelstrom.model.spec import JobSpec
 from maelstrom.wire.connection import Connection
 from maelstrom.worker.daemon import Worker
+from tests.sim.disk import LAYERS, SOURCES, Disk
 from tests.sim.network import Link
 
 FLUSH_S = 0.1
-
-
-class Disk:
-    """A store that nobody needs."""
-
-    layers_root = ""
-    owner = None
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 class MemoryJournal(Ledger):
@@ -90,6 +81,7 @@ class Pool:
 
     def __init__(self, universe: "Universe") -> None:
         self._universe = universe
+        self.disk = Disk()
         self._killed: dict[str, asyncio.Event] = {}
         self.running: dict[str, str] = {}
 
@@ -101,6 +93,7 @@ class Pool:
         """Run one."""
         universe = self._universe
         universe.runs[spec.program] += 1
+        assert all(layer in self.disk.layers for layer in spec.layers), "a job has its layers"
         killed = self._killed[job] = asyncio.Event()
         self.running[job] = spec.program
         seconds = universe.dice.expovariate(0.5)
@@ -142,7 +135,7 @@ class WorkerMember(Member):
         super().__init__(link)
         self.pool = Pool(universe)
         slots = universe.dice.randrange(1, 4)
-        self.worker = Worker(store=Disk(), pool=self.pool, slots=slots, name=name)  # type: ignore[arg-type]
+        self.worker = Worker(store=self.pool.disk, pool=self.pool, slots=slots, name=name)  # type: ignore[arg-type]
 
     async def live(self) -> None:
         """Be a worker, started by one who starts it again until the broker is there."""
@@ -162,6 +155,7 @@ class ClientMember(Member):
         self.name = name
         self.session = Session(broker="unix:/sim", store_root=None)  # type: ignore[arg-type]
         self.session._dial = link.reach  # type: ignore[method-assign, assignment]
+        self.session.offer(SOURCES)
         self.numbers: dict[str, int] = {}
         self.told: dict[str, Outcome] = {}
 
@@ -178,6 +172,7 @@ class Universe:
         self.fault_share = 0.05
         self.workers: list[WorkerMember] = []
         self.clients: list[ClientMember] = []
+        self._disk = Disk()
         self._database = sqlite3.connect(":memory:", isolation_level=None)
         self.broker: Broker | None = None
         self._journal: MemoryJournal | None = None
@@ -194,7 +189,7 @@ class Universe:
         """Start one, with the journal of the one before."""
         self.note("broker starts")
         self._journal = MemoryJournal(self._database)
-        self.broker = Broker(Disk(), self._broker_failed, journal=self._journal)  # type: ignore[arg-type]
+        self.broker = Broker(self._disk, self._broker_failed, journal=self._journal)  # type: ignore[arg-type]
         await self.broker.restore()
         self._is_open = True
 
@@ -268,7 +263,8 @@ class Universe:
                 said = outcome.effects.stdout.content.decode()
                 assert said == name, f"{name} was told of {said}"
 
-        spec = JobSpec(program=name)
+        layers = tuple(self.dice.sample(LAYERS, self.dice.randrange(4)))
+        spec = JobSpec(program=name, layers=layers)
         member.numbers[name] = member.session.submit(spec, on_outcome=told)
 
     def cancel(self, member: ClientMember) -> None:
