@@ -36,7 +36,7 @@ def sim(session: nox.Session) -> None:
     """Play clusters from 10 000 seeds, and daemons from 1 000; `-- SEED` plays one again."""
     session.install("-e", ".[test]")
     one = {"MAELSTROM_SEED": session.posargs[0]} if session.posargs else {}
-    env = {"MAELSTROM_SEEDS": "10000", **one}
+    env = {"MAELSTROM_SEEDS": "10000", "MAELSTROM_SCALE": "1", **one}
     session.run("pytest", "-q", "-x", "tests/sim", env=env)
 
 
