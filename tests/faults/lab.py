@@ -4,6 +4,7 @@ Each host is a network namespace with one end of a pair of devices; the other en
 bridge in a namespace of its own. Needs root, `ip` and `nft`.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from maelstrom.errors import MaelstromError
@@ -34,6 +36,22 @@ def run(*command: str) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise MaelstromError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, task.read_text().split())
+    return found
+
+
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to those that are still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class Host:
@@ -81,9 +99,13 @@ class Host:
         assert self.process is not None
         found = [self.process.pid]
         for pid in found:
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, task.read_text().split())
+            found += children(pid)
         return found
+
+    def slots(self) -> list[int]:
+        """Return the slots of a worker: not the jobs they run."""
+        assert self.process is not None
+        return [slot for zygote in children(self.process.pid) for slot in children(zygote)]
 
     # Its wire
 
@@ -98,10 +120,12 @@ class Host:
 
     def filter(self, rule: str, *, hook: str = "input") -> None:
         """Have the kernel of the host treat what comes, or goes, by a rule of nft."""
-        table = (
-            f"table inet faults {{ chain it {{ type filter hook {hook} priority 0\n{rule}\n}} }}"
-        )
-        run("ip", "netns", "exec", self.space, "nft", table)
+        for line in (
+            "add table inet faults",
+            f"add chain inet faults it {{ type filter hook {hook} priority 0; }}",
+            f"add rule inet faults it {rule}",
+        ):
+            run("ip", "netns", "exec", self.space, "nft", line)
 
 
 class Lab:
@@ -187,11 +211,7 @@ class Lab:
         """End all, whatever it is in."""
         for host in reversed(self.hosts):
             if host.process is not None:
-                for pid in reversed(host.pids()):
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        continue
+                signal_all(reversed(host.pids()), signal.SIGKILL)
                 host.process.wait(10)
         subprocess.run(["umount", "-l", self.disk], check=False)
         for space in [*(host.space for host in self.hosts), self.hub]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.lab import Host, Lab, whats_missing
+from tests.faults.lab import Host, Lab, signal_all, whats_missing
 from tests.support.cluster import static_program
 
 COUNT = int(os.environ.get("MAELSTROM_FAULT_JOBS", "10000"))
@@ -49,11 +49,9 @@ class Scene:
     def stop(self, host: Host, seconds: float) -> None:
         """Let a program and all it started stand still for a while."""
         pids = host.pids()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        signal_all(pids, signal.SIGSTOP)
         time.sleep(seconds)
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        signal_all(pids, signal.SIGCONT)
 
     def cut(self, host: Host, seconds: float) -> None:
         """Pull the plug of a host for a while."""
@@ -68,11 +66,11 @@ class Scene:
         host.mend()
 
     def kill_slots(self, host: Host, count: int) -> None:
-        """Kill a process of the sandbox, again and again."""
-        for _ in range(count):
-            pids = host.pids()
-            if len(pids) > 3:
-                os.kill(pids[random.randrange(2, len(pids))], signal.SIGKILL)
+        """Kill a slot, again and again."""
+        for number in range(count):
+            slots = host.slots()
+            if slots:
+                signal_all([slots[number % len(slots)]], signal.SIGKILL)
             time.sleep(0.3)
 
     def fill_disk(self, seconds: float) -> None:
