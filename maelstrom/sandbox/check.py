@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maelstrom.errors import SandboxUnavailable
+from maelstrom.sandbox.groups import lacks_groups
 from maelstrom.sandbox.identities import NoIdentities, map_identities
 from maelstrom.sandbox.launch import (
     ServiceUser,
@@ -48,6 +49,18 @@ TITLES = {
 }
 
 
+IDENTITIES = "several users and groups in a container"
+GROUPS = "control groups, for exact limits of memory and processor time"
+_IDENTITIES_REMEDY = (
+    "install the package uidmap, and grant a range: `usermod --add-subuids 100000-165535 "
+    "--add-subgids 100000-165535 USER`; only jobs that ask for identities need it"
+)
+_GROUPS_REMEDY = (
+    "run the worker with `Delegate=yes` in its unit, or under `systemd-run --user --scope "
+    "-p Delegate=yes`; without, memory is measured every 20 ms, and processor time is not limited"
+)
+
+
 class Finding(NamedTuple):
     """One thing that was tried."""
 
@@ -77,6 +90,8 @@ def check() -> list[Finding]:
                 remedy="" if is_ok else remedy(doing, number, facts) or _use(name),
             )
         )
+    if findings and all(finding.is_ok or not finding.is_needed for finding in findings):
+        findings += _check_grants()
     if not findings:
         findings.append(
             Finding(
@@ -84,6 +99,15 @@ def check() -> list[Finding]:
             )
         )
     return findings
+
+
+def _check_grants() -> list[Finding]:
+    """Look at what an administrator may grant us beyond what every user has."""
+    identities, groups = lacks_identities(), lacks_groups(os.environ)
+    return [
+        Finding(IDENTITIES, not identities, False, identities, identities and _IDENTITIES_REMEDY),
+        Finding(GROUPS, not groups, False, groups, groups and _GROUPS_REMEDY),
+    ]
 
 
 def lacks_identities() -> str:

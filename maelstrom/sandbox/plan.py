@@ -27,6 +27,7 @@ from maelstrom.model.spec import (
 )
 from maelstrom.sandbox.steps import (
     EnterDirectory,
+    GroupLimits,
     MakeDevices,
     MakeDirectory,
     MountBind,
@@ -64,6 +65,7 @@ class Defaults(NamedTuple):
     write_bytes_max: int
     processes_max: int = 4096
     open_files_max: int = 4096
+    is_grouped: bool = False
 
 
 class Plan(NamedTuple):
@@ -75,6 +77,7 @@ class Plan(NamedTuple):
     start: tuple[Step, ...]
     watch: Watch
     is_root_reusable: bool
+    group: GroupLimits
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -93,6 +96,7 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
     if not is_local:
         before += (SwitchLoopback(spec.network is Network.LOOPBACK),)
     is_captured = spec.root is RootFileSystem.CAPTURED
+    memory_bytes_max = limits.memory_bytes_max or defaults.memory_bytes_max
     write_bytes_max = limits.write_bytes_max or defaults.write_bytes_max
     return Plan(
         kind=SlotKind(
@@ -107,6 +111,7 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
             uptime_s=spec.uptime_s,
             # What such jobs leave behind is harder to prove gone than a slot is to make.
             is_one_shot=spec.has_powers or spec.terminal is not None,
+            is_grouped=defaults.is_grouped,
         ),
         before=before,
         root=_root(spec, tuple(layers), write_bytes_max),
@@ -114,7 +119,7 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
         watch=Watch(
             timeout_s=spec.timeout_s,
             grace_s=spec.grace_s,
-            memory_bytes_max=limits.memory_bytes_max or defaults.memory_bytes_max,
+            memory_bytes_max=memory_bytes_max,
             output_bytes_max=limits.output_bytes_max or OUTPUT_BYTES_DEFAULT,
             outputs=spec.outputs,
             is_captured=is_captured,
@@ -122,6 +127,13 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
         ),
         is_root_reusable=not (
             spec.terminal or any(_holds_state(mount, spec.network) for mount in spec.mounts)
+        ),
+        group=GroupLimits(
+            # What it writes is in memory, too, and counts there.
+            memory_bytes=memory_bytes_max + write_bytes_max,
+            swap_bytes=limits.swap_bytes_max,
+            processes=limits.processes_max or defaults.processes_max,
+            processors=limits.processors,
         ),
     )
 

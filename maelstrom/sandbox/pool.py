@@ -15,12 +15,22 @@ import itertools
 import os
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 
 from maelstrom.errors import SpecError
-from maelstrom.model.outcome import Cancelled, ExecutionError, InfrastructureFault, Outcome
+from maelstrom.model.outcome import (
+    Cancelled,
+    ExecutionError,
+    Exited,
+    InfrastructureFault,
+    LimitExceeded,
+    Outcome,
+    Signaled,
+)
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.channel import RETIRED, Message
 from maelstrom.sandbox.check import explain_unavailable
+from maelstrom.sandbox.groups import Groups, find_groups
 from maelstrom.sandbox.identities import NoIdentities, map_identities
 from maelstrom.sandbox.launch import (
     ServiceUser,
@@ -40,6 +50,7 @@ __all__ = ["Defaults", "ServiceUser", "SlotPool", "default_limits", "service_use
 # Beyond a job's own time, before a slot that does not answer is taken for lost.
 ANSWER_S_MAX = 60.0
 KILL_S_MAX = 10.0
+GROUPS_S_MAX = 5.0
 # A slot that has just ended may still look idle.
 ATTEMPTS_MAX = 3
 
@@ -70,6 +81,7 @@ class SlotPool:
         self._killed: set[str] = set()
         self._spares: set[asyncio.Task[None]] = set()
         self._service_user = service_user
+        self._groups: Groups | None = None
         self._is_closed = False
 
     async def start(self) -> None:
@@ -77,6 +89,8 @@ class SlotPool:
 
         Raises SandboxUnavailable, which names the host's setting and the remedy.
         """
+        self._groups = find_groups(os.environ)
+        self._defaults = self._defaults._replace(is_grouped=self._groups is not None)
         usual = plan(JobSpec(program="true"), (), self._defaults).kind
         try:
             await self._zygote.start()
@@ -128,6 +142,12 @@ class SlotPool:
                 slot.close()
         self._idle.clear()
         await self._zygote.close()
+        deadline_s = asyncio.get_running_loop().time() + GROUPS_S_MAX
+        # The kernel takes a moment to let go of the last process.
+        while self._groups is not None and self._groups.sweep():
+            if asyncio.get_running_loop().time() > deadline_s:
+                break
+            await asyncio.sleep(0.01)
 
     async def _run(self, made: Plan, job: str, ties: Ties) -> Outcome:
         packed = (pack(made.before), pack(made.root), pack(made.start))
@@ -145,6 +165,8 @@ class SlotPool:
             self._idle.append(slot)
             return Cancelled()
         self._running[job] = slot
+        if self._groups is not None:
+            self._groups.limit(slot.number, made.group)
         slot.root = made.root
         slot.send(message)
         try:
@@ -159,7 +181,7 @@ class SlotPool:
         if reply == RETIRED:
             return None
         if reply is not None:
-            return outcome_of(made, reply)
+            return self._judge(slot, outcome_of(made, reply))
         if job in self._killed:
             return Cancelled()
         lost = "slot was" if self._zygote.is_alive else "sandbox's zygote was"
@@ -244,8 +266,9 @@ class SlotPool:
         slot = await self._zygote.make_slot(next(self._numbers), kind)
         try:
             reply = await slot.receive()
-            if reply is not None and reply[0] == "map":
-                slot.send(await asyncio.to_thread(self._map, int(str(reply[1]))))
+            while reply is not None and reply[0] in ("group", "map"):
+                give = self._map if reply[0] == "map" else partial(self._add_to_group, slot.number)
+                slot.send(await asyncio.to_thread(give, int(str(reply[1]))))
                 reply = await slot.receive()
         except asyncio.CancelledError:
             self._lose(slot)
@@ -256,6 +279,23 @@ class SlotPool:
         if reply is None:
             raise Unavailable("make a slot that lives", 0)
         raise Unavailable(str(reply[1]), int(str(reply[2])))
+
+    def _judge(self, slot: SlotConnection, outcome: Outcome) -> Outcome:
+        """Tell a job that the kernel killed for its memory from one that was killed otherwise."""
+        if self._groups is None or not isinstance(outcome, Exited | Signaled):
+            return outcome
+        if isinstance(outcome, Exited) and outcome.status == 0:
+            return outcome
+        if self._groups.was_short(slot.number):
+            return LimitExceeded("memory", outcome.effects)
+        return outcome
+
+    def _add_to_group(self, slot: int, pid: int) -> Message:
+        assert self._groups is not None
+        # Without a group it has the limits that work without.
+        with contextlib.suppress(OSError):
+            self._groups.add(slot, pid)
+        return ("grouped",)
 
     def _map(self, pid: int) -> Message:
         user = self._service_user or ServiceUser(os.geteuid(), os.getegid())
@@ -274,6 +314,8 @@ class SlotPool:
     def _lose(self, slot: SlotConnection) -> None:
         slot.close()
         self._zygote.kill_slot(slot.number)
+        if self._groups is not None:
+            self._groups.forget(slot.number)
 
 
 def default_limits(slots: int) -> Defaults:

@@ -68,6 +68,9 @@ def leave_host(kind: SlotKind, channel: Channel | None = None) -> None:
     The worker at the other end of the channel is asked for the identities that a user may have
     beside his own.
     """
+    if kind.is_grouped and channel is not None:
+        channel.send(("group", os.getpid()))
+        channel.receive()
     user, group = os.geteuid(), os.getegid()
     kinds = namespace.NEW_PID | namespace.NEW_MOUNT | namespace.NEW_IPC | namespace.NEW_UTS
     _do("make a user namespace", namespace.unshare, namespace.NEW_USER)

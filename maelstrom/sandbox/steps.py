@@ -284,6 +284,16 @@ class Watch(NamedTuple):
     """Of what comes back, together."""
 
 
+class GroupLimits(NamedTuple):
+    """What one job may use, where its slot has a control group."""
+
+    memory_bytes: int
+    swap_bytes: int
+    processes: int
+    processors: float
+    """As much time as so many of them have; 0 for no limit."""
+
+
 class SlotKind(NamedTuple):
     """What is fixed when a slot is made; a job runs in a slot of its own kind."""
 
@@ -297,6 +307,8 @@ class SlotKind(NamedTuple):
     has_identities: bool = False
     uptime_s: int = -1
     is_one_shot: bool = False
+    is_grouped: bool = False
+    """Whether it is to have a control group."""
 
 
 class Host(NamedTuple):
