@@ -303,8 +303,20 @@ def _found(env: Any, programs: tuple[str, ...]) -> list[str]:
 
 
 def _globbed(env: Any, pattern: str) -> list[str]:
+    """Return the files a pattern matches now; what is wrong with it the layer itself tells."""
     import glob
 
+    from maelstrom.errors import LayerError
+    from maelstrom.layers.pattern import expand_braces
+
     top = env.fs.Top.get_abspath()
-    found = glob.glob(pattern.removeprefix("#"), root_dir=top, recursive=True, include_hidden=True)
+    try:
+        choices = expand_braces(pattern.removeprefix("#"))
+    except LayerError:
+        return []
+    found = {
+        path
+        for choice in choices
+        for path in glob.glob(choice, root_dir=top, recursive=True, include_hidden=True)
+    }
     return sorted(path for path in found if os.path.isfile(f"{top}/{path}"))

@@ -80,3 +80,15 @@ def test_directories_of_the_host_in_a_layer_are_watched(project: Project, tmp_pa
     assert project.scons(manifest).has("is up to date")
     (models / "deep/a").write_text("22")
     assert project.scons("-q", manifest).status == 1
+
+
+def test_all_that_a_glob_with_choices_matches_is_watched(project: Project) -> None:
+    project.write(a_dot_txt="1", d__b_dot_csv="1")
+    project.sconstruct("env.MaelstromLayer('l', glob='**/*.{txt,csv}')\n")
+    manifest = ".maelstrom/layers/l.manifest"
+    for name in ("a.txt", "d/b.csv", "d/new.csv"):
+        project.put(name, "22")
+        assert project.scons(manifest).status == 0
+        assert project.scons("-q", manifest).status == 0
+        project.put(name, "333")
+        assert project.scons("-q", manifest).status == 1, name
