@@ -5,6 +5,7 @@ The latter is started for every test run, so it reads its few arguments itself.
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from maelstrom.cli.ending import end
 from maelstrom.cli.service import announced
+from maelstrom.errors import ConnectionLost
 from maelstrom.sandbox.pool import SlotPool, service_user
 from maelstrom.store.disk import DiskStore
 from maelstrom.trust.tls import Tls
 from maelstrom.wire.address import Address, connect
+from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.dial import Reach, Reached, dial
 from maelstrom.worker.daemon import Worker
 
@@ -46,7 +49,7 @@ async def serve_address(store: DiskStore, slots: int, address: Address, tls: Tls
     async def reach() -> Reached:
         return await dial(address, tls)
 
-    reached = Reached(connect(address), address, tls)
+    reached = Reached(await _knock(address), address, tls)
     renewing = asyncio.create_task(_renew(address, tls))
     try:
         async with announced(f"runs jobs for {address}"):
@@ -54,6 +57,20 @@ async def serve_address(store: DiskStore, slots: int, address: Address, tls: Tls
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def _knock(address: Address) -> socket.socket:
+    """Connect to the broker as soon as it is there; without a thread, since slots are forked."""
+    backoff = Backoff(random.random)
+    is_told = False
+    while True:
+        try:
+            return connect(address)
+        except ConnectionLost as error:
+            if not is_told:
+                print(f"{PROGRAM}: {error.message}; it is tried again", file=sys.stderr, flush=True)
+            is_told = True
+            await asyncio.sleep(backoff.next_s())
 
 
 async def _renew(address: Address, tls: Tls | None) -> None:

@@ -50,7 +50,10 @@ def main() -> None:
     except OSError as error:
         connection.send(marshal.dumps(("unavailable", f"start in `{layers_root}`", error.errno)))
         return
-    connection.send(marshal.dumps(("ready", os.getpid())))
+    try:
+        connection.send(marshal.dumps(("ready", os.getpid())))
+    except BrokenPipeError:
+        return  # The worker is gone already, and with it whoever would hear of this.
     gc.collect()
     gc.freeze()
     _Zygote(connection, host).run()

@@ -9,7 +9,13 @@ from typing import Any, Protocol, assert_never
 import msgspec
 
 from maelstrom import __version__
-from maelstrom.errors import InfrastructureError, MaelstromError, ProtocolError, SpecError
+from maelstrom.errors import (
+    ConnectionLost,
+    InfrastructureError,
+    MaelstromError,
+    ProtocolError,
+    SpecError,
+)
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId
 from maelstrom.model.outcome import (
@@ -118,10 +124,18 @@ class Worker:
         self._is_watched = self._connection.is_watched = is_watched
         try:
             # The sandbox first: it must be there before any thread is.
-            await asyncio.gather(self._start_pool(), reached.attach(self._connection))
+            await asyncio.gather(self._start_pool(), self._begin(reached))
             await self._ended
         finally:
             await self._close()
+
+    async def _begin(self, reached: Reached) -> None:
+        try:
+            await reached.attach(self._connection)
+        except ConnectionLost:
+            if not self._is_watched:
+                raise
+            self._spawn(self._reconnect())
 
     async def _start_pool(self) -> None:
         await self._pool.start()
@@ -157,10 +171,10 @@ class Worker:
         raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
     def lost(self, error: MaelstromError | None) -> None:
-        """Come back, unless the broker or we meant it, or it never let us in."""
+        """Come back, unless the broker or we meant it."""
         if self._ended.done():
             return
-        if self._is_watched and self._is_greeted and not self._connection.is_final:
+        if self._is_watched and not self._connection.is_final:
             self._spawn(self._reconnect())
         elif error is None:
             self._ended.set_result(None)
