@@ -12,7 +12,7 @@ from maelstrom import __version__
 from maelstrom.broker.quota import JOBS_MAX, Quota
 from maelstrom.cli import logs
 from maelstrom.cli.config import Program
-from maelstrom.cli.options import AddressType, SizeType
+from maelstrom.cli.options import AddressType, SizeType, read_resources
 from maelstrom.sandbox.pool import service_user
 from maelstrom.store.disk import DiskStore
 from maelstrom.trust.identity import Role
@@ -196,6 +196,12 @@ def broker(
     help="How many jobs run at a time.",
 )
 @click.option(
+    "--resources",
+    metavar="NAME=N,...",
+    default="",
+    help="What jobs may ask for besides slots, and how much of it this host has: `gpu=2,scope=1`.",
+)
+@click.option(
     "--store",
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory for contents and layers; made if it is not there. "
@@ -218,6 +224,7 @@ def worker(
     broker: Address | None,
     identity: Path | None,
     slots: int,
+    resources: str,
     store: Path | None,
     store_size: int,
     join: IO[str] | None,
@@ -251,4 +258,4 @@ def worker(
     tls = _open_tls(broker, directory, Role.WORKER)
     root = store or _default_store("worker-store")
     kept = DiskStore(root, size_bytes_max=store_size, owner=service_user())
-    asyncio.run(serve_address(kept, slots, broker, tls))
+    asyncio.run(serve_address(kept, slots, broker, tls, read_resources(resources)))

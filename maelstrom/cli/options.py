@@ -1,5 +1,7 @@
 """Kinds of values on command lines and in files."""
 
+import re
+
 import click
 
 from maelstrom.errors import UserError
@@ -37,3 +39,15 @@ class SizeType(click.ParamType[int]):
         if not digits.isdecimal() or text[len(digits) :] not in _UNITS:
             self.fail(f"`{value}` is not a size; write for example 500M or 10G", param, ctx)
         return int(digits) * _UNITS[text[len(digits) :]]
+
+
+def read_resources(text: str) -> tuple[tuple[str, int], ...]:
+    """Read `gpu=2,scope=1`; raises a usage error."""
+    found: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, amount = part.strip().partition("=")
+        is_plain = bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name)) and name != "slots"
+        if not equals or not is_plain or not amount.isdecimal() or int(amount) < 1:
+            raise click.UsageError(f"`{part}` is not a resource: write NAME=N, as in `gpu=2`")
+        found[name] = int(amount)
+    return tuple(sorted(found.items()))

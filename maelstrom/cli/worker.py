@@ -34,16 +34,24 @@ async def serve(
     reach: Reach | None,
     *,
     is_watched: bool,
+    resources: tuple[tuple[str, int], ...] = (),
 ) -> None:
     """Serve the broker at the other end until it goes, or until a signal."""
     pool = SlotPool(slots=slots, layers_root=str(store.layers_root), service_user=service_user())
-    worker = Worker(store=store, pool=pool, slots=slots, name=os.uname().nodename)
+    name = os.uname().nodename
+    worker = Worker(store=store, pool=pool, slots=slots, name=name, resources=resources)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)
     await worker.run(reached, reach, is_watched=is_watched)
 
 
-async def serve_address(store: DiskStore, slots: int, address: Address, tls: Tls | None) -> None:
+async def serve_address(
+    store: DiskStore,
+    slots: int,
+    address: Address,
+    tls: Tls | None,
+    resources: tuple[tuple[str, int], ...] = (),
+) -> None:
     """Serve the broker that listens there."""
 
     async def reach() -> Reached:
@@ -53,7 +61,7 @@ async def serve_address(store: DiskStore, slots: int, address: Address, tls: Tls
     renewing = asyncio.create_task(_renew(address, tls))
     try:
         async with announced(f"runs jobs for {address}"):
-            await serve(store, slots, reached, reach, is_watched=True)
+            await serve(store, slots, reached, reach, is_watched=True, resources=resources)
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
