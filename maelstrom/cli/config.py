@@ -32,7 +32,7 @@ class Program(click.Command):
         self._program = program
         self.context_settings.setdefault("max_content_width", 100)
         for parameter in self._options():
-            upper = str(parameter.name).upper()
+            upper = _key(parameter).upper().replace("-", "_")
             parameter.envvar = [f"MAELSTROM_{program.upper()}_{upper}", f"MAELSTROM_{upper}"]
         self.params += [
             click.Option(
@@ -61,7 +61,7 @@ class Program(click.Command):
 
     def _read(self, ctx: click.Context, _: click.Parameter, value: str | None) -> None:
         paths = _places(self._program) if value is None else [Path(value)]
-        keys = {str(option.name).replace("_", "-"): option for option in self._options()}
+        keys = {_key(option): option for option in self._options()}
         values: dict[str, Any] = {}
         sources: dict[str, Path] = {}
         for path in [] if value == NO_FILE else paths:
@@ -85,7 +85,7 @@ class Program(click.Command):
     def _show(self, ctx: click.Context) -> Iterator[str]:
         for option in self._options():
             name = str(option.name)
-            key = name.replace("_", "-")
+            key = _key(option)
             value = ctx.params.get(name)
             text = f"# {key} is not set" if value is None else f"{key} = {_toml(value)}"
             yield f"{text:45} # {self._source(ctx, option)}"
@@ -102,6 +102,11 @@ class Program(click.Command):
                 return str(ctx.meta[_FILES][name])
             case _:
                 return "default"
+
+
+def _key(option: click.Option) -> str:
+    """How files call it: as the command line does."""
+    return next(name for name in option.opts if name.startswith("--")).removeprefix("--")
 
 
 def _places(program: str) -> list[Path]:
