@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from maelstrom.errors import MaelstromError, SpecError
 from maelstrom.model.outcome import (
@@ -97,11 +98,19 @@ def _explain(spec: JobSpec, layers: list[str], names: list[str]) -> None:
     for name, layer in zip(names, layers, strict=True):
         print(f"layer {name}: {layer}")
     made = plan(spec, names, default_limits(1))
-    print(f"slot: {made.kind}")
+    print(f"slot: {_brief(made.kind)}")
     for number, step in enumerate(made.steps, 1):
         print(f"{number:3} {step.text}")
-        print(f"      {step}")
-    print(f"then: {made.watch}")
+        print(f"      {_brief(step)}")
+    print(f"then: {_brief(made.watch)}")
+
+
+def _brief(value: Any) -> str:
+    """Return how a named tuple is made, without what is as usual."""
+    usual = value._field_defaults
+    fields = {name: field for name, field in value._asdict().items() if field != usual.get(name)}
+    told = ", ".join(f"{name}={field!r}" for name, field in fields.items())
+    return f"{type(value).__name__}({told})"
 
 
 def _place(layer: Path, place: Path) -> None:

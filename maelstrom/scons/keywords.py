@@ -21,6 +21,8 @@ LIMITS = {
     "disk": "write_bytes_max",
     "processes": "processes_max",
     "open_files": "open_files_max",
+    "swap": "swap_bytes_max",
+    "processors": "processors",
 }
 """Resources of a test that are limits of each of its jobs, not places to wait for."""
 KERNEL_LIMITS = (
