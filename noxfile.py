@@ -168,5 +168,12 @@ def cluster_down(session: nox.Session) -> None:
     _cluster(session, "down")
 
 
+@nox.session
+def real(session: nox.Session) -> None:
+    """Test real projects in their own way and in ours; needs Debian's sources, see docs."""
+    session.install("-e", ".[test]", "pytest-xdist")
+    session.run("python", "-m", "tests.real", *session.posargs)
+
+
 if __name__ == "__main__":
     sys.exit("run `nox -l` to see what can be done")
