@@ -133,7 +133,7 @@ def maelstrom_test(env: Any, name: Any = None, source: Any = None, **given: Any)
     )
     mode = "container" if settings.is_contained else "plain"
     stamp = env.fs.File(f"#{STATE_DIRECTORY}/passed/{label}.{mode}")
-    TESTS.declare_test(stamp, test)
+    TESTS.declare_test(stamp, test, complain)
     sources = dict.fromkeys(
         [*(n for n in programs if n not in python), *test.data, *stdin, *tools, *layers]
     )
@@ -183,7 +183,7 @@ def _programs(env: Any, complain: Complaint, source: Any) -> list[Any]:
     for node, is_python in zip(programs, are_python, strict=True):
         files.relative(complain, node)
         if not is_python and not files.is_there(node):
-            raise complain(f"source: {str(node)!r} does not exist, and nothing builds it")
+            complain.unless_built("source", node)
     return programs
 
 
@@ -221,7 +221,7 @@ def maelstrom_layer(env: Any, name: Any = None, **given: Any) -> Any:
         raise complain(f"it says nothing of its content; give one of {', '.join(_RECIPES)}")
     layer = Layer(label, tuple(recipes))
     manifest = env.fs.File(f"#{STATE_DIRECTORY}/layers/{label}.manifest")
-    TESTS.declare_layer(manifest, layer)
+    TESTS.declare_layer(manifest, layer, complain)
     surroundings = Surroundings(
         is_contained=True,
         pythons=_pythons(recipes),

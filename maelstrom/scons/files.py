@@ -82,9 +82,10 @@ def spread(
         if isinstance(node, SCons.Node.FS.Dir):
             found.update(dict.fromkeys(_inside(complain, keyword, node, ignore)))
             continue
-        if not is_there(node):
-            raise complain(f"{keyword}: {str(node)!r} does not exist, and nothing builds it")
-        _check_kind(complain, keyword, real(node).get_abspath())
+        if is_there(node):
+            _check_kind(complain, keyword, real(node).get_abspath())
+        else:
+            complain.unless_built(keyword, node)
         found[node] = None
         if len(found) > FILES_MAX:
             raise complain(f"{keyword}: more than {FILES_MAX} files; use a MaelstromLayer")

@@ -5,6 +5,7 @@ the test really runs.
 """
 
 import posixpath
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -47,9 +48,17 @@ class Complaint:
 
     def __init__(self, builder: str, name: str) -> None:
         self._where = f"{builder}({name!r})"
+        self.doubts: list[tuple[Any, SCons.Errors.UserError]] = []
+        """Files that are not there, and what is wrong if no later line builds them."""
 
     def __call__(self, message: str) -> SCons.Errors.UserError:
         return SCons.Errors.UserError(f"{self._where}: {message}")
+
+    def unless_built(self, keyword: str, node: Any) -> None:
+        """Complain when all has been read, with the present line, if nothing builds a file."""
+        error = self(f"{keyword}: {str(node)!r} does not exist, and nothing builds it")
+        error.place = traceback.extract_stack()
+        self.doubts.append((node, error))
 
 
 def name(builder: str, value: Any) -> str:

@@ -78,6 +78,7 @@ class Tests:
     def __init__(self) -> None:
         self.tests: dict[Any, Test] = {}
         self.layers: dict[Any, Layer] = {}
+        self._doubts: list[tuple[Any, SCons.Errors.UserError]] = []
         self._unseen: set[Any] = set()
         self._selected: dict[Any, None] = {}
         self._submitted: set[Any] = set()
@@ -92,9 +93,8 @@ class Tests:
             CLOSURES.load(Path(project) / STATE_DIRECTORY / "closures.json")
             PYTHONS.load(Path(project) / STATE_DIRECTORY / "pythons.json", project)
 
-    def declare_test(self, stamp: Any, test: Test) -> None:
+    def declare_test(self, stamp: Any, test: Test, complain: Complaint) -> None:
         """Take in a declaration; a second one of the same name is a mistake."""
-        complain = Complaint("MaelstromTest", test.label)
         if stamp in self.tests:
             raise complain("there are two tests of this name; give one of them another")
         for other in self.tests.values():
@@ -107,12 +107,14 @@ class Tests:
                     )
             break
         self.tests[stamp] = test
+        self._doubts += complain.doubts
 
-    def declare_layer(self, manifest: Any, layer: Layer) -> None:
+    def declare_layer(self, manifest: Any, layer: Layer, complain: Complaint) -> None:
         """Take in a layer."""
         if manifest in self.layers:
-            raise Complaint("MaelstromLayer", layer.label)("there are two layers of this name")
+            raise complain("there are two layers of this name")
         self.layers[manifest] = layer
+        self._doubts += complain.doubts
 
     # What the runner asks and tells.
 
@@ -130,6 +132,9 @@ class Tests:
 
     def _on_begin(self, top: list[Any]) -> None:
         """Find the tests among the targets: only for them the runner looks ahead."""
+        for node, error in self._doubts:
+            if not files.is_there(node):
+                raise error
         for met in (self._unseen, self._selected, self._submitted, self._up_to_date):
             met.clear()
         PYTHONS.forget()

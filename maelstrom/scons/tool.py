@@ -1,5 +1,6 @@
 """What SCons calls when an environment is made with our tool."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def _hide_our_frames() -> None:
     original = main.find_deepest_user_frame
 
     def find(trace: list[Any]) -> Any:
+        # What could be said only when all was read knows the line it is about.
+        trace = getattr(sys.exc_info()[1], "place", trace)
         theirs = [f for f in trace if not f[0].startswith(_PACKAGE) and not f[0].endswith(_SHIM)]
         return original(theirs or trace)
 

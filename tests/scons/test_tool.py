@@ -157,6 +157,19 @@ def test_silence_leaves_the_failures(project: Project) -> None:
     assert "gcc" not in ran.out
 
 
+def test_what_a_test_needs_may_be_declared_after_it(project: Project) -> None:
+    project.write(reads_dot_sh="#!/bin/sh\ncat made.txt - | grep -c made | grep 2\n")
+    (project.root / "reads.sh").chmod(0o755)
+    project.sconstruct(
+        "env.MaelstromTest('reads', 'reads.sh', data=['made.txt'], stdin='made.txt')\n"
+        "env.MaelstromTest('built', 'prog')\n"
+        "env.Command('made.txt', [], 'echo made > $TARGET')\n"
+        "env.Command('prog', [], ['ln -s /bin/true $TARGET'])\n"
+    )
+    ran = project.scons("test")
+    assert ran.has("2 passed"), ran.out
+
+
 def test_data_is_watched_and_modes_too(project: Project) -> None:
     project.write(t_dot_sh="#!/bin/sh\nexec ls d/x d/sub/y >/dev/null\n", d__x="1", d__sub__y="2")
     (project.root / "t.sh").chmod(0o755)
