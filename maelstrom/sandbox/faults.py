@@ -24,6 +24,7 @@ _PATH = frozenset(
 )
 _BLAME_SPEC = (
     steps.EnterDirectory,
+    steps.MakeDevices,
     steps.MakeDirectory,
     steps.MountBind,
     steps.MountDevices,

@@ -55,21 +55,25 @@ def spawn_forked(
 ) -> Forked:
     """Start the program; raises StartError, NotFound or OSError."""
     path = find_program(step.program, step.search_path)
-    terminal = inner = -1
-    stdin = open_stdin(step, devices)
-    if step.terminal[0]:
-        terminal, inner = _open_terminal(step.terminal)
-    streams_of_job = (inner, inner, inner) if inner >= 0 else (stdin, *streams)
-    ours, theirs = os.pipe2(os.O_CLOEXEC)
-    go, gate = os.pipe2(os.O_CLOEXEC)
-    started_s = time.monotonic()
+    terminal = -1
+    held = [open_stdin(step, devices)]
     try:
+        streams_of_job = (held[0], *streams)
+        if step.terminal[0]:
+            terminal, inner = _open_terminal(step.terminal)
+            held.append(inner)
+            streams_of_job = (inner, inner, inner)
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        held += ours, theirs
+        go, gate = os.pipe2(os.O_CLOEXEC)
+        held += go, gate
+        started_s = time.monotonic()
         pid = _fork(files)
         if pid == 0:
             os.close(gate)
             _Child(step, path, theirs, go).run(streams_of_job)
         os.close(theirs)
-        theirs = -1
+        held.remove(theirs)
         with _watched(pid):
             answer = _read_answer(ours, pid, gate)
         _check(answer, pid, path)
@@ -80,9 +84,8 @@ def spawn_forked(
             os.close(terminal)
         raise
     finally:
-        for descriptor in (stdin, inner, ours, theirs, go, gate):
-            if descriptor >= 0:
-                os.close(descriptor)
+        for descriptor in held:
+            os.close(descriptor)
     return Forked(running, terminal)
 
 

@@ -6,6 +6,7 @@ directories, and no symbolic link is followed.
 The messages are ("found", path, kind, target), and after a file's any number of ("content", bytes).
 """
 
+import errno
 import os
 import stat
 
@@ -18,6 +19,8 @@ ENTRIES_MAX = 100_000
 DEPTH_MAX = 200
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# What is short or broken there is nothing of the job's.
+_OURS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EAGAIN)
 _OPAQUE, _WHITEOUT = "user.overlay.opaque", "user.overlay.whiteout"
 
 
@@ -70,6 +73,8 @@ class Harvest:
             elif self._is_layer and stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
                 self._tell(path, "whiteout", b"")
         except OSError as error:
+            if error.errno in _OURS:
+                raise
             raise Refused(f"cannot bring back `/{path}`: {error.strerror}") from error
 
     def _send_directory(

@@ -110,10 +110,6 @@ class RootBuilder:
 
     def _make_devices(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MakeDevices)
-        trees = {}
-        for name in step.names:
-            if name != "shm":
-                trees[name] = mount.clone_tree("/fuse" if name == "fuse" else f"/dev/{name}")
         target = _find(root, "/dev", is_directory=True)
         try:
             mount.attach(new_tmpfs(1 << 16, 0o755), target)
@@ -124,7 +120,9 @@ class RootBuilder:
         )
         place = _find(root, "/dev", is_directory=True)
         try:
-            fill_devices(f"/proc/self/fd/{place}", trees, directories)
+            sources = {name: "/fuse" if name == "fuse" else f"/dev/{name}" for name in step.names}
+            sources.pop("shm", None)
+            fill_devices(f"/proc/self/fd/{place}", sources, directories)
         finally:
             os.close(place)
 

@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from maelstrom.linux import mount, namespace, process, seccomp
 from maelstrom.sandbox.channel import Channel
@@ -187,6 +187,13 @@ def _copy_devices() -> dict[str, int]:
     return found
 
 
+def _copy_device(path: str) -> int:
+    try:
+        return mount.clone_tree(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, "the host has no such device", path) from error
+
+
 class _Missing(Exception):
     """There is no such file."""
 
@@ -221,10 +228,13 @@ def _make_devices(devices: dict[str, int]) -> None:
     fill_devices("dev", devices, DEVICE_DIRECTORIES)
 
 
-def fill_devices(place: str, devices: dict[str, int], directories: tuple[str, ...]) -> None:
-    """Make an empty file system a /dev of these trees, by their names."""
-    for name, tree in devices.items():
+def fill_devices(
+    place: str, devices: Mapping[str, int | str], directories: tuple[str, ...]
+) -> None:
+    """Make an empty file system a /dev of these trees, or copies of what is there, by name."""
+    for name, source in devices.items():
         os.close(os.open(f"{place}/{name}", os.O_CREAT | os.O_WRONLY, 0o644))
+        tree = _copy_device(source) if isinstance(source, str) else source
         mount.attach(tree, f"{place}/{name}")
     for name, target in DEVICE_LINKS:
         os.symlink(target, f"{place}/{name}")

@@ -21,6 +21,7 @@ from tests.sandbox.conftest import MIB, Sandbox, text
 
 SOURCES = Path(__file__).with_name("escapes")
 USERS = (1000, 0)
+NAME_ON_HOST = f"maelstrom-test-{os.getpid()}"
 REFUSED = {"EPERM", "EACCES", "EROFS", "EINVAL", "ENOENT", "ENODATA", "EXDEV"}
 # Where the usual refusals would say less.
 ANSWERS = {
@@ -83,19 +84,24 @@ class Attempts:
         for user in USERS:
             before = self._run(user, "stat", "-L", "-c", "%i", "/proc/self/ns/user")
             for way in ("direct", "nested"):
-                for line in self._run(user, "/escape", way).splitlines():
-                    name, _, answer = line.rpartition("=")
-                    self.answers[way, name, user] = answer
+                self._note(user, way, self._run(user, "/escape", way, NAME_ON_HOST))
             after = self._run(user, "stat", "-L", "-c", "%i", "/proc/self/ns/user")
             self.slots[user] = before, after
+        self._note(0, "owned", self._run(0, "/escape", "owned", has_powers=True))
 
-    def _run(self, user: int, *command: str) -> str:
+    def _note(self, user: int, way: str, lines: str) -> None:
+        for line in lines.splitlines():
+            name, _, answer = line.rpartition("=")
+            self.answers[way, name, user] = answer
+
+    def _run(self, user: int, *command: str, has_powers: bool = False) -> str:
         outcome: Outcome = self._sandbox.run(
             *command,
             layers=("shell", "small0", "escape"),
             user=user,
             group=user,
             mounts=self._mounts,
+            has_powers=has_powers,
             timeout_s=60.0,
         )
         return text(outcome)
@@ -118,7 +124,7 @@ def attempts(sandbox: Sandbox, layers_root: Path) -> Iterator[Attempts]:
         socket.socket(socket.AF_UNIX) as listener,
         tempfile.TemporaryDirectory(dir="/var/tmp") as directory,
     ):
-        listener.bind("\0maelstrom-test-host")
+        listener.bind(f"\0{NAME_ON_HOST}")
         listener.listen()
         shared = Path(directory)
         (shared / "inner").mkdir()
@@ -148,6 +154,12 @@ def test_an_attempt_with_all_powers_over_namespaces_of_its_own_fails(
     # User 0 cannot map himself, and so owns nothing in there.
     unmapped = {"EOVERFLOW"} if user == 0 else set()
     assert attempts.answers["nested", name, user] in ANSWERS.get(name, REFUSED) | unmapped
+
+
+# There the parent is the job itself.
+@pytest.mark.parametrize("name", [name for name in NESTED if "parent" not in name])
+def test_an_attempt_of_a_job_with_all_capabilities_fails(attempts: Attempts, name: str) -> None:
+    assert attempts.answers["owned", name, 0] in ANSWERS.get(name, REFUSED)
 
 
 @pytest.mark.parametrize("user", USERS)

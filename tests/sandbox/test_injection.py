@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, Outcome
-from maelstrom.model.spec import Bind, DevPts, JobSpec, Network, Tmp
+from maelstrom.model.spec import Bind, DevPts, JobSpec, Limits, Network, Tmp
 from maelstrom.sandbox import launch
 from maelstrom.sandbox.plan import plan
-from tests.sandbox.conftest import DEFAULTS, Sandbox, descendants
+from tests.sandbox.conftest import DEFAULTS, MIB, Sandbox, descendants
 from tests.sandbox.injection import CLEAN, JOB, STAGE, Control, Order, Sight
 
 ROOT = str(Path(__file__).parents[2])
@@ -26,9 +26,23 @@ SPEC = JobSpec(
     network=Network.LOOPBACK,
     timeout_s=20.0,
 )
+# What takes a fork, brings files back, and has a /dev of its own.
+FORKED = JobSpec(
+    program="sh",
+    arguments=("-c", "echo x > /written; mkdir -p /made/deep"),
+    working_directory="/work",
+    limits=Limits(kernel=(("stack", 8 * MIB),)),
+    outputs=("/written", "/made"),
+    devices=("null", "zero", "shm"),
+    timeout_s=20.0,
+)
 # What the message begins with: a step's own words, or those of what is no step.
-STEPS = tuple(f"cannot {step.text}: " for step in plan(SPEC, LAYERS, DEFAULTS).steps)
-OTHERS = ("cannot run `", "a slot gave up: cannot ")
+STEPS = tuple(
+    f"cannot {step.text}: "
+    for spec in (SPEC, FORKED)
+    for step in plan(spec, LAYERS, DEFAULTS).steps
+)
+OTHERS = ("cannot run `", "cannot set limits: ", "a slot gave up: cannot ")
 
 
 class Injected:
@@ -38,11 +52,12 @@ class Injected:
         self._sandbox = sandbox
         self._control = control
         self._tickets = itertools.count(1)
+        self.spec = SPEC
 
     def run(self, phase: int = 0, number: int = 0, at: int = 0, group: int = 1000) -> Outcome:
         """Run a job while one call of a phase is to fail."""
         self._control.order = Order(next(self._tickets), phase, number, at)
-        spec = {name: getattr(SPEC, name) for name in SPEC.__struct_fields__}
+        spec = {name: getattr(self.spec, name) for name in self.spec.__struct_fields__}
         command = (spec.pop("program"), *spec.pop("arguments"))
         del spec["layers"]
         return self._sandbox.run(*command, layers=LAYERS, **spec | {"group": group})
@@ -103,8 +118,15 @@ def _complaint(outcome: Outcome, number: int, sight: Sight) -> str:
     return "" if is_blamed or outcome.hint else "there is no hint"
 
 
-@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOMEM], ids=errno.errorcode.get)
-def test_a_failure_while_a_job_is_started_or_runs_is_told(injected: Injected, number: int) -> None:
+@pytest.mark.parametrize(
+    ("spec", "number"),
+    [(SPEC, errno.EPERM), (SPEC, errno.ENOMEM), (FORKED, errno.ENOMEM)],
+    ids=["refused", "short", "short-forked"],
+)
+def test_a_failure_while_a_job_is_started_or_runs_is_told(
+    injected: Injected, spec: JobSpec, number: int
+) -> None:
+    injected.spec = spec
     before = injected.settle()
     injected.run(JOB)
     count = injected.sight.count
@@ -122,6 +144,7 @@ def test_a_failure_while_a_job_is_started_or_runs_is_told(injected: Injected, nu
 
 
 def test_a_failure_to_clean_up_after_a_job_costs_the_slot_and_no_job(injected: Injected) -> None:
+    injected.spec = SPEC
     before = injected.settle()
     for at in range(1, 100):
         outcomes = injected.run(CLEAN, errno.EPERM, at), injected.run()
@@ -132,6 +155,7 @@ def test_a_failure_to_clean_up_after_a_job_costs_the_slot_and_no_job(injected: I
 
 
 def test_a_failure_to_make_a_slot_is_told(injected: Injected) -> None:
+    injected.spec = SPEC
     before = injected.settle()
     processes = len(descendants(os.getpid()))
     groups = itertools.count(5000)

@@ -20,6 +20,7 @@ struct attempt {
 extern const struct attempt at_files[], at_slot[], at_kernel[], in_namespaces[];
 
 enum { SLOT = 1 };
+extern const char *name_on_host; /* an abstract socket that the test listens on */
 
 int put(const char *path, const char *content);
 long refused(int number);

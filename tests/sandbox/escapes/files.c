@@ -129,9 +129,10 @@ static long console(void) { return open("/dev/console", O_RDWR); }
 /* The test listens there. */
 static long reach_abstract_socket(void) {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
-    memcpy(name.sun_path, "\0maelstrom-test-host", 20);
+    size_t length = strlen(name_on_host);
+    memcpy(name.sun_path + 1, name_on_host, length);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    return connect(fd, (void *)&name, offsetof(struct sockaddr_un, sun_path) + 20);
+    return connect(fd, (void *)&name, offsetof(struct sockaddr_un, sun_path) + 1 + length);
 }
 
 const struct attempt at_files[] = {

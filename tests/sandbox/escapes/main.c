@@ -1,6 +1,8 @@
-/* escape direct|nested: try all, each in a process of its own, and print what the kernel said. */
+/* escape direct|nested|owned NAME: try all, each in a process of its own, and print what the kernel said. */
 #include <sys/wait.h>
 #include "escape.h"
+
+const char *name_on_host = "";
 
 int put(const char *path, const char *content) {
     int fd = open(path, O_WRONLY);
@@ -31,11 +33,13 @@ static void enter_namespaces(void) {
     _exit(WEXITSTATUS(status));
 }
 
-static void try(const struct attempt *attempt, int is_nested) {
+static void try(const struct attempt *attempt, int is_nested, int is_owned) {
     int pid = fork();
     if (pid == 0) {
         alarm(20);
         if (is_nested) enter_namespaces();
+        /* So that no attempt changes what the next one finds. */
+        if (is_owned && unshare(CLONE_NEWNS) < 0) _exit(95);
         errno = 0;
         long result = attempt->attempt();
         printf("%s=%s\n", attempt->name, result < 0 ? strerrorname_np(errno) : "ESCAPED");
@@ -50,11 +54,15 @@ static void try(const struct attempt *attempt, int is_nested) {
 int main(int argc, char **argv) {
     const struct attempt *direct[] = {at_files, at_slot, at_kernel};
     const char *way = argc > 1 ? argv[1] : "";
+    name_on_host = argc > 2 ? argv[2] : "";
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!strcmp(way, "direct"))
         for (int i = 0; i < 3; i++)
-            for (const struct attempt *attempt = direct[i]; attempt->name; attempt++) try(attempt, 0);
+            for (const struct attempt *attempt = direct[i]; attempt->name; attempt++) try(attempt, 0, 0);
+    /* As the owner of namespaces that were made for it. */
+    if (!strcmp(way, "owned"))
+        for (const struct attempt *attempt = in_namespaces; attempt->name; attempt++) try(attempt, 0, 1);
     if (!strcmp(way, "nested"))
-        for (const struct attempt *attempt = in_namespaces; attempt->name; attempt++) try(attempt, 1);
+        for (const struct attempt *attempt = in_namespaces; attempt->name; attempt++) try(attempt, 1, 0);
     return 0;
 }
