@@ -11,11 +11,12 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from maelstrom.model.outcome import Cancelled, Exited, LimitExceeded, Outcome, TimedOut
-from maelstrom.model.spec import Bind, DevPts, JobSpec, Limits, Sys
+from maelstrom.model.spec import Bind, DevPts, JobSpec, Limits, Network, Sys
 from maelstrom.sandbox.pool import service_user
 from tests.sandbox.conftest import MIB, Sandbox, text
 
@@ -87,6 +88,8 @@ class Attempts:
                 self._note(user, way, self._run(user, "/escape", way, NAME_ON_HOST))
             after = self._run(user, "stat", "-L", "-c", "%i", "/proc/self/ns/user")
             self.slots[user] = before, after
+        control = self._run(1000, "/escape", "direct", NAME_ON_HOST, network=Network.LOCAL)
+        self._note(1000, "on the host's network", control)
         self._note(0, "owned", self._run(0, "/escape", "owned", has_powers=True))
 
     def _note(self, user: int, way: str, lines: str) -> None:
@@ -94,15 +97,15 @@ class Attempts:
             name, _, answer = line.rpartition("=")
             self.answers[way, name, user] = answer
 
-    def _run(self, user: int, *command: str, has_powers: bool = False) -> str:
+    def _run(self, user: int, *command: str, **fields: Any) -> str:
         outcome: Outcome = self._sandbox.run(
             *command,
             layers=("shell", "small0", "escape"),
             user=user,
             group=user,
             mounts=self._mounts,
-            has_powers=has_powers,
             timeout_s=60.0,
+            **fields,
         )
         return text(outcome)
 
@@ -154,6 +157,11 @@ def test_an_attempt_with_all_powers_over_namespaces_of_its_own_fails(
     # User 0 cannot map himself, and so owns nothing in there.
     unmapped = {"EOVERFLOW"} if user == 0 else set()
     assert attempts.answers["nested", name, user] in ANSWERS.get(name, REFUSED) | unmapped
+
+
+def test_an_attempt_succeeds_where_it_should(attempts: Attempts) -> None:
+    name = "reach an abstract socket of the host"
+    assert attempts.answers["on the host's network", name, 1000] == "ESCAPED"
 
 
 # There the parent is the job itself.
