@@ -24,6 +24,7 @@ _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FROM_DESCRIPTOR, _TO_DESCRIPTOR = 0x4, 0x40
 _RESOLVE_NO_CROSSING, _RESOLVE_NO_MAGIC, _RESOLVE_NO_LINKS = 0x1, 0x2, 0x4
 _RESOLVE_BENEATH, _RESOLVE_IN_ROOT = 0x8, 0x10
+_PRIVATE = 1 << 18
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 
 
@@ -135,6 +136,12 @@ def set_attributes(tree: int, attributes: int, *, is_recursive: bool) -> None:
     value = bytes(_Attributes(attributes, 0, 0, 0))
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if is_recursive else 0)
     system_call("mount_setattr", tree, b"", flags, value, len(value))
+
+
+def separate(tree: int) -> None:
+    """Let no mount that is made elsewhere from now on appear in a tree."""
+    value = bytes(_Attributes(0, 0, _PRIVATE, 0))
+    system_call("mount_setattr", tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, value, len(value))
 
 
 def mount(source: bytes, target: bytes, kind: bytes, flags: int, options: bytes) -> None:

@@ -111,7 +111,7 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     _do("make the layers read-only", _make_read_only, layers)
     devices = _copy_devices()
     fuse = _do("copy /dev/fuse", mount.clone_tree, "/dev/fuse") if kind.sees_fuse else -1
-    tree = _do("copy the host's mounts", mount.clone_tree, "/") if kind.sees_host_files else -1
+    tree = _do("copy the host's mounts", _copy_host) if kind.sees_host_files else -1
     uppers = _do("copy the writes' mount", mount.clone_tree, host.uppers) if host.uppers else -1
     proc = _do("mount proc", new_proc)
     home = _do("mount a tmpfs", new_tmpfs, 1 << 20, 0o755)
@@ -174,6 +174,13 @@ def new_proc() -> int:
         )
     finally:
         os.close(file_system)
+
+
+def _copy_host() -> int:
+    tree = mount.clone_tree("/")
+    # What the host mounts later would not be read-only where the rest is.
+    mount.separate(tree)
+    return tree
 
 
 def _copy_devices() -> dict[str, int]:

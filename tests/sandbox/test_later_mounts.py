@@ -1,0 +1,55 @@
+"""What the host mounts while a job runs is not the job's to write to."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.sandbox.conftest import Sandbox
+
+# Run in namespaces of its own, whose mounts are shared as those of a usual host are.
+HOST = """
+import asyncio, os, sys
+from pathlib import Path
+from maelstrom.linux import mount
+from maelstrom.model.spec import Bind, JobSpec
+from maelstrom.sandbox.pool import SlotPool, service_user
+from tests.sandbox.hosts import MNT, enter
+
+SHARED = 1 << 20
+WAIT = "while ! [ -e /b/go ]; do sleep 0.01; done; touch /b/below/written; ls /b/below"
+
+async def main():
+    pool = SlotPool(slots=1, layers_root=sys.argv[1], service_user=service_user())
+    await pool.start()
+    spec = JobSpec(program="sh", arguments=("-c", WAIT), mounts=(Bind("/b", MNT),), timeout_s=20.0)
+    running = asyncio.create_task(pool.run(spec, ("shell",), "job"))
+    await asyncio.sleep(0.2)
+    mount.mount(b"tmpfs", f"{MNT}/below".encode(), b"tmpfs", 0, b"mode=777")
+    Path(MNT, "go").touch()
+    outcome = await running
+    await pool.close()
+    print(outcome.effects.stdout.text(), outcome.effects.stderr.text())
+    print(os.listdir(f"{MNT}/below"))
+
+enter()
+mount.mount(b"tmpfs", MNT.encode(), b"tmpfs", 0, b"mode=777")
+mount.mount(b"", MNT.encode(), b"", SHARED, b"")
+Path(MNT, "below").mkdir()
+asyncio.run(main())
+"""
+
+
+def test_a_later_mount_is_not_seen_below_a_read_only_bind(
+    sandbox: Sandbox, layers_root: Path
+) -> None:
+    root = str(Path(__file__).parents[2])
+    found = subprocess.run(
+        [sys.executable, "-c", HOST, str(layers_root)],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.split("\n")[-2] == "[]", found
+    assert "Read-only file system" in found.stdout
