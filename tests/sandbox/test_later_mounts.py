@@ -1,6 +1,7 @@
 """What the host mounts while a job runs is not the job's to write to."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,15 +42,18 @@ asyncio.run(main())
 
 
 def test_a_later_mount_is_not_seen_below_a_read_only_bind(
-    sandbox: Sandbox, layers_root: Path
+    sandbox: Sandbox, layers_root: Path, tmp_path: Path
 ) -> None:
+    # Of our own user, who is the only one in there.
+    shutil.copytree(layers_root / "shell", tmp_path / "shell", symlinks=True)
     root = str(Path(__file__).parents[2])
     found = subprocess.run(
-        [sys.executable, "-c", HOST, str(layers_root)],
+        [sys.executable, "-c", HOST, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": root},
         capture_output=True,
         text=True,
         check=False,
     )
+    assert found.returncode == 0, found.stderr
     assert found.stdout.split("\n")[-2] == "[]", found
     assert "Read-only file system" in found.stdout
