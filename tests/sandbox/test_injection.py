@@ -70,9 +70,8 @@ class Injected:
     def is_well(self, before: Sight) -> bool:
         """Whether a job runs, and its slot holds no more than it did."""
         outcome = self.run()
-        # What is seen is after that job or after the one before it; and where the host removes a
-        # mount point, the mount goes from the slot's copy too.
-        is_clean = self.sight.files <= before.files and self.sight.mounts <= before.mounts
+        # What is seen is after that job or after the one before it.
+        is_clean = self.sight.files <= before.files and self.sight.mounts == before.mounts
         return isinstance(outcome, Exited) and outcome.status == 0 and is_clean
 
     def settle(self) -> Sight:
