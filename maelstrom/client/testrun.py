@@ -492,5 +492,6 @@ def _spec(world: JobSpec, invocation: Invocation) -> JobSpec:
         world,
         program=invocation.program,
         arguments=invocation.arguments,
+        template_arguments=invocation.template_arguments,
         environment=environment,
     )

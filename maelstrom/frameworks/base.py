@@ -48,6 +48,8 @@ class Invocation(msgspec.Struct, frozen=True):
     program: str
     arguments: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    template_arguments: int = 0
+    """How many of the arguments start a template, of which the process may be a fork."""
 
 
 class Target(msgspec.Struct, frozen=True):

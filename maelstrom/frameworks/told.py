@@ -75,9 +75,10 @@ class Scripted:
     def _call(self, target: Target, mode: str, case: str) -> Invocation:
         # As ASCII, so that neither a leading dash nor an odd character is lost on the way.
         names = json.dumps([target.program, case])
-        text = script(f"{self.name}_case.py")
-        arguments = ("-c", text, mode, separator(self.name, case), names, *target.arguments)
-        return Invocation(target.python, arguments, (("PYTHONDONTWRITEBYTECODE", "1"),))
+        template = ("-c", script("start.py"), script(f"{self.name}_case.py"))
+        arguments = (*template, mode, separator(self.name, case), names, *target.arguments)
+        environment = (("PYTHONDONTWRITEBYTECODE", "1"),)
+        return Invocation(target.python, arguments, environment, template_arguments=len(template))
 
 
 @functools.cache

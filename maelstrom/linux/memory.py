@@ -34,10 +34,10 @@ class SharedMemory:
         os.close(self._list)
 
 
-def held_bytes(proc: str) -> int:
-    """Sum what all processes but the first hold: cheap, and counts a shared page in each."""
+def held_bytes(proc: str, spared: frozenset[str]) -> int:
+    """Sum what all processes but some hold: cheap, and counts a shared page in each."""
     total = 0
-    for name in _processes(proc):
+    for name in _processes(proc, spared):
         try:
             content = _read(f"{proc}/{name}/statm")
         except OSError:
@@ -46,13 +46,13 @@ def held_bytes(proc: str) -> int:
     return total * _PAGE_BYTES
 
 
-def proportional_bytes(proc: str) -> int:
+def proportional_bytes(proc: str, spared: frozenset[str]) -> int:
     """Sum it exactly, each shared page counted once in all: dear, so only ask to be sure.
 
     Pages of files are left out: the kernel can drop them at any time.
     """
     total = 0
-    for name in _processes(proc):
+    for name in _processes(proc, spared):
         try:
             lines = _read(f"{proc}/{name}/smaps_rollup").splitlines()
         except OSError:
@@ -63,8 +63,8 @@ def proportional_bytes(proc: str) -> int:
     return total
 
 
-def _processes(proc: str) -> list[str]:
-    return [name for name in os.listdir(proc) if name[0] in "123456789" and name != "1"]
+def _processes(proc: str, spared: frozenset[str]) -> list[str]:
+    return [name for name in os.listdir(proc) if name[0] in "123456789" and name not in spared]
 
 
 def _read(path: str) -> bytes:

@@ -39,13 +39,16 @@ class SocketCounts:
         # The kernel has some of its own.
         self._used_at_first = self._used()
 
-    def is_clean(self) -> bool:
-        """Whether no socket is left, not even one that waits, and no packet was ever sent."""
+    def is_clean(self, own: int = 0) -> bool:
+        """Whether no socket is left, not even one that waits, and no packet was ever sent.
+
+        `own` is how many local ones we have made since.
+        """
         if self._look() != self._at_first:
             return False
         # A socket may be held by nothing but a message that lies in it. One that asked the kernel
         # about its devices is freed late, and is no matter.
-        return self._used() == self._used_at_first or not self._has_local_sockets()
+        return self._used() == self._used_at_first + own or self._local_sockets() == own
 
     def close(self) -> None:
         """Let go of the files, and with them of the namespace."""
@@ -56,11 +59,12 @@ class SocketCounts:
         counts = [_counts(os.pread(file, 4096, 0)) for file in self._files]
         return *counts, os.pread(self._devices, 4096, 0)
 
-    def _used(self) -> bytes:
-        return os.pread(self._files[0], 4096, 0).split(b"\n", 1)[0]
+    def _used(self) -> int:
+        # It begins with `sockets: used 5`.
+        return int(os.pread(self._files[0], 4096, 0).split(None, 3)[2])
 
-    def _has_local_sockets(self) -> bool:
-        return os.pread(self._local, 4096, 0).count(b"\n") > 1
+    def _local_sockets(self) -> int:
+        return os.pread(self._local, 4096, 0).count(b"\n") - 1
 
 
 def _counts(content: bytes) -> tuple[bytes, ...]:

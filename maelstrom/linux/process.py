@@ -64,6 +64,6 @@ def forbid_root_privileges() -> None:
     system_call("prctl", _PR_SET_SECUREBITS, bits | bits << 1, 0, 0, 0)
 
 
-def io_priority() -> int:
-    """Return this process's I/O priority."""
-    return system_call("ioprio_get", _IOPRIO_WHO_PROCESS, 0)
+def io_priority(pid: int) -> int:
+    """Return a process's I/O priority; 0 is this one."""
+    return system_call("ioprio_get", _IOPRIO_WHO_PROCESS, pid)

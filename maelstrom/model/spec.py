@@ -127,6 +127,9 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     program: str
     arguments: tuple[str, ...] = ()
+    template_arguments: int = 0
+    """How many of the arguments start a template: a process that does what all such jobs begin
+    with, and of which each job is a fork, in a container of its own all the same. 0: none."""
     environment: tuple[tuple[str, str], ...] = ()
     layers: tuple[Digest, ...] = ()
     working_directory: str = "/"
@@ -228,6 +231,10 @@ _decode = msgspec.msgpack.Decoder(JobSpec).decode
 def _check_program(spec: JobSpec) -> None:
     if not spec.program:
         raise SpecError("a job needs a program")
+    if not 0 <= spec.template_arguments <= len(spec.arguments):
+        raise SpecError(
+            f"{spec.template_arguments} of {len(spec.arguments)} arguments for a template"
+        )
     total = 0
     for argument in (spec.program, *spec.arguments):
         total += len(argument) + 1

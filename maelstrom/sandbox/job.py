@@ -10,6 +10,7 @@ import resource
 import select
 import signal
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from maelstrom.linux import memory
@@ -18,6 +19,7 @@ from maelstrom.sandbox.diagnosis import Words, explain_start, find_program
 from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
 from maelstrom.sandbox.stdin import open_stdin
 from maelstrom.sandbox.steps import Spawn, Watch
+from maelstrom.sandbox.template import Template, Usage
 
 READ_BYTES = 65536
 # A look at all processes costs some 20 us each: at most a tenth of the time goes into it.
@@ -40,6 +42,10 @@ class StartError(Exception):
 
 class WorkerGone(Exception):
     """Nobody waits for the outcome any more."""
+
+
+class StatusLost(Exception):
+    """The template of a job was killed when it had just learned how the job ended."""
 
 
 class Surprise(Exception):
@@ -84,6 +90,8 @@ class Process(NamedTuple):
     pid: int
     descriptor: int
     started_s: float
+    template: Template | None = None
+    """What it is a fork of, and is reaped by."""
 
 
 class Ended(NamedTuple):
@@ -219,24 +227,28 @@ class Watcher:
         self._deadline_s = process.started_s + (watch.timeout_s or float("inf"))
         self._sample_s = process.started_s + SAMPLE_INTERVAL_S
         self._memory_peak_bytes = 0
+        template = process.template
+        self._spared = frozenset(("1", str(template.pid)) if template else ("1",))
         # Opened now: the slot leaves the job's IPC namespace while the job runs.
         self._shared_memory = memory.SharedMemory("/proc")
 
     def run(self) -> Ended:
         """Wait for the end, bring it about where it must be, and clean up after it."""
-        self._wait()
-        duration_s = time.monotonic() - self._process.started_s
-        status, usage = self._reap()
-        self._shared_memory.close()
+        try:
+            self._wait()
+            duration_s = time.monotonic() - self._process.started_s
+            status, usage = self._finish()
+        finally:
+            self._shared_memory.close()
         for descriptor, capture in self._captures.items():
             _drain(descriptor, capture)
         return Ended(
             self._why,
             status,
             duration_s,
-            usage[0],
-            usage[1],
-            max(self._memory_peak_bytes, usage[2]),
+            usage.user_s,
+            usage.system_s,
+            max(self._memory_peak_bytes, usage.peak_bytes),
             self._stdout.result(),
             self._stderr.result(),
         )
@@ -277,39 +289,63 @@ class Watcher:
     def _has_too_much(self) -> bool:
         began_s = time.monotonic()
         shared = self._shared_memory.detached_bytes()
-        held = memory.held_bytes("/proc") + shared
+        held = memory.held_bytes("/proc", self._spared) + shared
         if held > self._watch.memory_bytes_max:
-            held = memory.proportional_bytes("/proc") + shared
+            held = memory.proportional_bytes("/proc", self._spared) + shared
         self._memory_peak_bytes = max(self._memory_peak_bytes, held)
         ended_s = time.monotonic()
         self._sample_s = ended_s + max(SAMPLE_INTERVAL_S, SAMPLE_SHARE * (ended_s - began_s))
         return held > self._watch.memory_bytes_max
 
-    def _reap(self) -> tuple[int, tuple[float, float, int]]:
-        """End what is left, wait until no child is, and add up what all of them used."""
-        status = 0
-        user_s = system_s = 0.0
-        peak_bytes = 0
-        pauses = 0
-        deadline_s = time.monotonic() + DRAIN_S_MAX
-        while True:
-            try:
-                pid, child_status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return status, (user_s, system_s, peak_bytes)
-            if pid == 0:
-                if time.monotonic() > deadline_s:
-                    raise Surprise("a process of the job does not end; it is stuck in the kernel")
-                if pauses == 0:
-                    kill_all(signal.SIGKILL)
-                time.sleep(_DRAIN_PAUSES_S[min(pauses, len(_DRAIN_PAUSES_S) - 1)])
-                pauses += 1
+    def _finish(self) -> tuple[int, Usage]:
+        """End what is left, and return the wait status and what all of it used."""
+        template = self._process.template
+        # Of a job that we end nobody asks for the status.
+        status = 0 if self._why else None
+        usage = Usage()
+        if template is not None:
+            told = None if self._why else template.report()
+            if told is not None:
+                status, usage = told
+                if template.is_alone():
+                    return status, usage
+            template.is_spent = True
+        return self._reap(status, usage)
+
+    def _reap(self, status: int | None, usage: Usage) -> tuple[int, Usage]:
+        """Wait until no child is left, and add up what all of them used."""
+        user_s, system_s, peak_bytes = usage
+        for pid, child_status, used in reap_all():
+            if self._process.template is not None and pid == self._process.template.pid:
                 continue
-            user_s += usage.ru_utime
-            system_s += usage.ru_stime
-            peak_bytes = max(peak_bytes, usage.ru_maxrss * 1024)
-            if pid == self._process.pid:
+            user_s += used.ru_utime
+            system_s += used.ru_stime
+            peak_bytes = max(peak_bytes, used.ru_maxrss * 1024)
+            if pid == self._process.pid and status is None:
                 status = child_status
+        if status is None:
+            raise StatusLost
+        return status, Usage(user_s, system_s, peak_bytes)
+
+
+def reap_all() -> Iterator[tuple[int, int, resource.struct_rusage]]:
+    """Wait until no child is left, ending those that do not end; raises Surprise."""
+    pauses = 0
+    deadline_s = time.monotonic() + DRAIN_S_MAX
+    while True:
+        try:
+            ended = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if ended[0] != 0:
+            yield ended
+            continue
+        if time.monotonic() > deadline_s:
+            raise Surprise("a process of the job does not end; it is stuck in the kernel")
+        if pauses == 0:
+            kill_all(signal.SIGKILL)
+        time.sleep(_DRAIN_PAUSES_S[min(pauses, len(_DRAIN_PAUSES_S) - 1)])
+        pauses += 1
 
 
 def _drain(descriptor: int, capture: Capture) -> None:

@@ -195,9 +195,9 @@ def _spawn(spec: JobSpec, defaults: Defaults) -> Spawn | SpawnForked:
     spawn = _plain_spawn(spec, defaults)
     terminal = spec.terminal
     if not (spec.limits.kernel or spec.has_identities or spec.has_powers or terminal):
-        return spawn
+        return spawn._replace(template_arguments=spec.template_arguments)
     return SpawnForked(
-        *spawn,
+        *spawn[:-1],  # It does without a template.
         kernel_limits=spec.limits.kernel,
         user=spec.user,
         group=spec.group,

@@ -9,49 +9,37 @@ Rules of this file:
 
 import contextlib
 import os
-import resource
+import select
 import traceback
-from typing import NamedTuple
 
-from maelstrom.linux import namespace, network, process
+from maelstrom.linux import namespace, network
 from maelstrom.sandbox import steps
+from maelstrom.sandbox.bearing import Bearing
 from maelstrom.sandbox.channel import RETIRED, Channel
 from maelstrom.sandbox.diagnosis import NotFound
 from maelstrom.sandbox.disposal import Disposal
 from maelstrom.sandbox.forked import spawn_forked
+from maelstrom.sandbox.from_template import FromTemplate
 from maelstrom.sandbox.harvest import Harvest, Refused
-from maelstrom.sandbox.job import Pipes, Process, StartError, Surprise, Watcher, WorkerGone, spawn
+from maelstrom.sandbox.job import (
+    Pipes,
+    Process,
+    StartError,
+    StatusLost,
+    Surprise,
+    Watcher,
+    WorkerGone,
+    spawn,
+)
 from maelstrom.sandbox.root import PackedSteps, Root
 from maelstrom.sandbox.stage import StageError, StageFiles, give_up_powers, make_home
 from maelstrom.sandbox.supply import RootSupply
+from maelstrom.sandbox.template import TEMPLATE_SOCKETS
 from maelstrom.sandbox.terminal import TerminalWatcher
 
 JOBS_MAX = 10_000
-
-_LIMITS = tuple(
-    getattr(resource, name) for name in sorted(vars(resource)) if name.startswith("RLIMIT_")
-)
-
-
-class Bearing(NamedTuple):
-    """What another process of the same user could change in the slot, and jobs would inherit."""
-
-    limits: tuple[tuple[int, int], ...]
-    niceness: int
-    scheduler: int
-    processors: tuple[int, ...]
-    io_priority: int
-
-    @classmethod
-    def now(cls) -> "Bearing":
-        """Return that of this process."""
-        return cls(
-            tuple(resource.getrlimit(limit) for limit in _LIMITS),
-            os.getpriority(os.PRIO_PROCESS, 0),
-            os.sched_getscheduler(0),
-            tuple(sorted(os.sched_getaffinity(0))),
-            process.io_priority(),
-        )
+# A template holds the memory of a loaded interpreter.
+TEMPLATE_IDLE_S_MAX = 30.0
 
 
 class Slot:
@@ -72,8 +60,11 @@ class Slot:
         own_process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
         self._home = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
         self._roots = RootSupply(host, disposal, own_process=own_process, home=self._home)
+        self._from_template = FromTemplate(
+            self._roots, files, devices=self._devices, home=self._home, channel=channel.fileno()
+        )
         self._root: Root | None = None
-        """That of the present job."""
+        """That of the present job, unless its template has it."""
         self._has_own_network = not kind.has_host_network
         self._sockets = network.SocketCounts("/proc/self") if self._has_own_network else None
         self._is_loopback_up = False
@@ -85,25 +76,42 @@ class Slot:
 
     def remember_bearing(self) -> None:
         """Take the present limits and priorities for the right ones."""
-        self._bearing = Bearing.now()
+        self._bearing = Bearing.of(0)
+
+    def rest(self) -> None:
+        """Before a job: keep no template for nothing."""
+        if self._from_template.template is None:
+            return
+        if not select.select([self._channel], [], [], TEMPLATE_IDLE_S_MAX)[0]:
+            self._from_template.drop()
 
     def run(self, message: tuple[object, ...]) -> None:
         """Run one job and reply."""
         before, root, start, watch, is_reusable = message[1:]
         self._is_root_reusable = bool(is_reusable)
-        started = self._start(before, root, start)  # type: ignore[arg-type]
+        looks_after = steps.Watch(*watch)  # type: ignore[misc]  # As the worker sends it.
+        started: Process | tuple[object, ...] | None = self._fork(before, root, start, looks_after)  # type: ignore[arg-type]
+        if started is None:
+            started = self._start(before, root, start)  # type: ignore[arg-type]
         if not isinstance(started, Process):
             self._channel.send(started)
             return
         pipes, self._pipes = self._pipes, None
         assert pipes is not None
-        looks_after = steps.Watch(*watch)  # type: ignore[misc]  # As the worker sends it.
         if self._terminal >= 0:
             self._run_on_terminal(started, pipes, looks_after)
             return
         watcher = Watcher(started, pipes, looks_after, self._channel)
         self._foresee(root)  # type: ignore[arg-type]
-        ended = watcher.run()
+        try:
+            ended = watcher.run()
+        except StatusLost:
+            # It has killed what it is a fork of: let it try that on its own.
+            self._from_template.refuse()
+            os.close(started.descriptor)
+            pipes.close()
+            self.run(message)
+            return
         spoiled = ""
         if (looks_after.outputs or looks_after.is_captured) and ended.why != "killed":
             spoiled = self._harvest(looks_after)
@@ -124,11 +132,11 @@ class Slot:
             if watch.is_captured:
                 harvest.send_changes(self._root.upper.root, self._root.made)
             if watch.outputs:
-                namespace.enter(self._root.namespace, namespace.NEW_MOUNT)
+                self._roots.enter(self._root)
                 try:
                     harvest.send_outputs(watch.outputs)
                 finally:
-                    namespace.enter(self._home, namespace.NEW_MOUNT)
+                    self._roots.leave()
         except Refused as error:
             return str(error)
         return ""
@@ -138,9 +146,13 @@ class Slot:
         if self._root is not None:
             self._roots.give_back(self._root, is_reusable=self._is_root_reusable)
             self._root = None
-        if self._sockets is not None and not self._sockets.is_clean():
+        self._from_template.clean()
+        own = TEMPLATE_SOCKETS if self._from_template.template is not None else 0
+        if self._sockets is not None and not self._sockets.is_clean(own):
+            # A template would keep the old one.
+            self._from_template.drop()
             self._replace_network()
-        return Bearing.now() == self._bearing
+        return Bearing.of(0) == self._bearing
 
     def _start(
         self, before: PackedSteps, made_of: PackedSteps, start: PackedSteps
@@ -153,7 +165,7 @@ class Slot:
                 self._prepare(step)
                 number += 1
             if root is not None:
-                namespace.enter(root.namespace, namespace.NEW_MOUNT)
+                self._roots.enter(root)
                 number += len(made_of)
             else:
                 root = self._roots.begin(made_of)
@@ -175,29 +187,51 @@ class Slot:
         except OSError as error:
             return "failed", number, error.errno or 0, _describe(error), ""
         finally:
-            # Back home; this also leaves the job's root and working directory.
-            namespace.enter(self._home, namespace.NEW_MOUNT)
+            self._roots.leave()
             if root is not None and root.namespace < 0:
                 self._roots.drop(root)
                 root = None
             self._root = root
         return started
 
+    def _fork(
+        self, before: PackedSteps, made_of: PackedSteps, start: PackedSteps, watch: steps.Watch
+    ) -> Process | None:
+        """Start the job as a fork of a template, if it is made for it and that goes."""
+        directory, program = steps.unpack(start)
+        assert isinstance(directory, steps.EnterDirectory)
+        leaves_root = self._is_root_reusable and not watch.outputs and not watch.is_captured
+        if not isinstance(program, steps.Spawn) or not leaves_root:
+            self._from_template.drop()
+            return None
+        if not self._from_template.choose(before, made_of, program):
+            return None
+        try:
+            for step in steps.unpack(before):
+                self._prepare(step)
+        except OSError:
+            return None
+        self._pipes = self._pipes or Pipes.open()
+        ends = (self._pipes.stdout_end, self._pipes.stderr_end)
+        return self._from_template.start(program, directory.path, ends)
+
     def _foresee(self, made_of: PackedSteps) -> None:
         """Do for the next job what can be done while this one runs."""
         self._has_fresh_ipc = False
         # Where it fails, the next job's step tells of it.
         with contextlib.suppress(OSError):
-            namespace.unshare(namespace.NEW_IPC)
-            self._has_fresh_ipc = True
             self._pipes = Pipes.open()
+            if self._from_template.template is None:
+                namespace.unshare(namespace.NEW_IPC)
+                self._has_fresh_ipc = True
         if self._is_root_reusable:
             self._roots.foresee(made_of)
 
     def _prepare(self, step: steps.Step) -> None:
         match step:
             case steps.UnshareIpc():
-                if not self._has_fresh_ipc:
+                # A template's is proven empty after each job.
+                if not self._has_fresh_ipc and self._from_template.template is None:
                     namespace.unshare(namespace.NEW_IPC)
             case steps.SwitchLoopback(is_up=is_up):
                 self._switch_loopback(is_up=is_up)
@@ -257,6 +291,10 @@ def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Di
         return
     channel.send(("ready",))
     for _ in range(1 if kind.is_one_shot else JOBS_MAX):
+        try:
+            slot.rest()
+        except (OSError, Surprise):
+            break
         message = channel.receive()
         while message is not None and message[0] != "run":
             # A job was to be killed that had just ended by itself.
@@ -268,7 +306,7 @@ def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Di
         try:
             if not slot.clean():
                 break
-        except OSError:
+        except (OSError, Surprise):
             break
     # Should a job be on its way already, its sender learns that it was never begun.
     channel.send(RETIRED)

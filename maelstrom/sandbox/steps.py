@@ -202,6 +202,8 @@ class Spawn(NamedTuple):
     stdin: bytes
     open_files_max: int
     stdin_file: str = ""
+    template_arguments: int = 0
+    """How many of the arguments start a template; 0: none."""
 
     @property
     def text(self) -> str:

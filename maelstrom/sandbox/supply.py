@@ -4,6 +4,8 @@ A root takes the kernel longer to make than many a job takes to run. So, where t
 kind wrote to its root, the root for the next one is made while the present job runs.
 """
 
+import contextlib
+
 from maelstrom.linux import namespace
 from maelstrom.sandbox import steps
 from maelstrom.sandbox.disposal import Disposal
@@ -56,36 +58,53 @@ class RootSupply:
         """Take it for finished."""
         root.seal(self._own_process, has_fine_times=self._has_fine_times)
 
-    def foresee(self, made_of: PackedSteps) -> None:
-        """Make a spare where the running job's root will not do for the next."""
-        if self._spare is not None or self._worn != made_of:
-            return
+    def make(self, made_of: PackedSteps) -> Root:
+        """Make a root; raises OSError."""
         root = self.begin(made_of)
         try:
             for step in steps.unpack(made_of):
                 self.do(root, step)
             self.seal(root)
         except OSError:
-            # The next job makes its own, and tells why it cannot.
             self.drop(root)
-        else:
-            self._spare = root
+            raise
         finally:
-            namespace.enter(self._home, namespace.NEW_MOUNT)
+            self.leave()
+        return root
+
+    def enter(self, root: Root) -> None:
+        """Go where the root is the root."""
+        namespace.enter(root.namespace, namespace.NEW_MOUNT)
+
+    def leave(self) -> None:
+        """Go back home; this also leaves a root's working directory."""
+        namespace.enter(self._home, namespace.NEW_MOUNT)
+
+    def foresee(self, made_of: PackedSteps) -> None:
+        """Make a spare where the running job's root will not do for the next."""
+        if self._spare is not None or self._worn != made_of:
+            return
+        # Where it fails, the next job makes its own, and tells why it cannot.
+        with contextlib.suppress(OSError):
+            self._spare = self.make(made_of)
 
     def give_back(self, root: Root, *, is_reusable: bool) -> None:
         """Take a root after its job: to be used again if that left nothing."""
-        if is_reusable and self._renew(root):
+        if is_reusable and self.renew(root):
             self._kept = root
-            return
-        self._worn = root.made_of if is_reusable else ()
-        self.drop(root)
+        elif not is_reusable:
+            self.drop(root)
 
-    def _renew(self, root: Root) -> bool:
+    def renew(self, root: Root) -> bool:
+        """Make a root as it was before its job; where that does not go, let go of it."""
         try:
-            return root.renew()
+            is_renewed = root.renew()
         except (OSError, RecursionError):
-            return False
+            is_renewed = False
+        if not is_renewed:
+            self._worn = root.made_of
+            self.drop(root)
+        return is_renewed
 
     def drop(self, root: Root | None) -> None:
         """Have the kernel free a root."""

@@ -10,9 +10,9 @@ PACKAGE = Path(__file__).parents[2] / "maelstrom"
 # What runs inside slots: started with `python -I -S`, it has nothing but the standard library.
 SLOT_SIDE = {
     f"sandbox.{name}"
-    for name in ("channel", "diagnosis", "disposal", "forked", "harvest", "job", "overlay", "probe",
-                 "removal", "root", "slot", "stage", "stdin", "steps", "supply", "terminal",
-                 "trace", "zygote")
+    for name in ("bearing", "channel", "diagnosis", "disposal", "forked", "from_template",
+                 "harvest", "job", "overlay", "probe", "removal", "root", "slot", "stage",
+                 "stdin", "steps", "supply", "template", "terminal", "trace", "zygote")
 }  # fmt: skip
 
 # For each part, longest name first, the parts of ours that it may import.

@@ -1,6 +1,6 @@
 """Collect the cases of a pytest target, or run one of them.
 
-    python -c TEXT list|run SEPARATOR '["path", "node id"]' [ARGUMENT...]
+    list|run SEPARATOR '["path", "node id"]' [ARGUMENT...]
 
 Rules of this script:
 1. pytest's own report goes nowhere unless pytest itself fails: only what a case did is printed.
@@ -11,7 +11,7 @@ Rules of this script:
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import io
 import json
 import os
@@ -42,8 +42,6 @@ def show(stdout: int, text: str) -> None:
         content = content[os.write(stdout, content) :]
 
 
-# Nothing that is imported becomes garbage: looking for it costs a sixth of a small case's time.
-gc.disable()
 try:
     import pytest
 except ModuleNotFoundError as missing:
@@ -52,10 +50,9 @@ except ModuleNotFoundError as missing:
     ERROR = f"pytest is not installed for {sys.executable}"
     HINT = "install it in the environment of the Python that runs the tests"
     FINDING = {"status": "error", "reason": ERROR, "cases": [], "error": ERROR, "hint": HINT}
-    tell(1, sys.argv[2], FINDING)
+    if len(sys.argv) > 2:  # A template tells nothing.
+        tell(1, sys.argv[2], FINDING)
     sys.exit(3)
-gc.freeze()
-gc.enable()
 
 
 class Quiet:
@@ -87,6 +84,11 @@ class Quiet:
         for name in ("lfplugin", "nfplugin", "stepwiseplugin"):
             if config.pluginmanager.has_plugin(name):
                 config.pluginmanager.unregister(name=name)
+        # Summaries of a whole run; that of hypothesis imports all of it, to say nothing.
+        others = [plugin for plugin in config.pluginmanager.get_plugins() if plugin != reporter]
+        config.hook.pytest_terminal_summary = config.pluginmanager.subset_hook_caller(
+            "pytest_terminal_summary", others
+        )
 
 
 class Listing(Quiet):
@@ -219,6 +221,13 @@ def path_argument(node: str) -> str:
     return "./" + node if node.startswith("-") else node
 
 
+def prepare() -> None:
+    """Load what pytest loads for any case: its own plugins, and those that are installed."""
+    with contextlib.suppress(Exception, SystemExit):
+        # Twice means with its plugins.
+        pytest.main(["--version", "--version", "--rootdir=/", "-c/dev/null"])
+
+
 def main() -> int:
     """Do what the arguments say and return the exit status."""
     mode, separator, (target, case) = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
@@ -263,7 +272,3 @@ def run(stdout: int, separator: str, case: str, options: list[str]) -> int:
     tell(stdout, separator, {"status": running.status,
                              "reason": running.reason[:REASON_LENGTH_MAX]})  # fmt: skip
     return status or (0 if is_good else 1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

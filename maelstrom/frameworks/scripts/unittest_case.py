@@ -1,6 +1,6 @@
 """Load the cases of a unittest target, or run one of them.
 
-    python -c TEXT list|run SEPARATOR '["path", "test id"]'
+    list|run SEPARATOR '["path", "test id"]' [ARGUMENT...]
 
 Rules of this script:
 1. The finding is one line behind the separator, written to the stdout we were started with,
@@ -156,6 +156,10 @@ def blame(err: Any) -> str:
     return place
 
 
+def prepare() -> None:
+    """Load what any case needs: that is done."""
+
+
 def main() -> int:
     """Do what the arguments say and return the exit status."""
     mode, separator, (target, case) = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
@@ -187,7 +191,3 @@ def run(stdout: int, separator: str, case: str, suite: unittest.TestSuite) -> in
     reason = verdict.reason if verdict.status else "the case told no result"
     tell(stdout, separator, {"status": status, "reason": reason[:REASON_LENGTH_MAX]})
     return 0 if status in ("passed", "skipped") else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,32 @@
+"""What a process passes on to those it starts, and others of its user can change from outside."""
+
+import os
+import resource
+from typing import NamedTuple
+
+from maelstrom.linux import process
+
+_LIMITS = tuple(
+    getattr(resource, name) for name in sorted(vars(resource)) if name.startswith("RLIMIT_")
+)
+
+
+class Bearing(NamedTuple):
+    """Limits and priorities."""
+
+    limits: tuple[tuple[int, int], ...]
+    niceness: int
+    scheduler: int
+    processors: tuple[int, ...]
+    io_priority: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Bearing":
+        """Return that of a process; 0 is this one."""
+        return cls(
+            tuple(resource.prlimit(pid, limit) for limit in _LIMITS),
+            os.getpriority(os.PRIO_PROCESS, pid),
+            os.sched_getscheduler(pid),
+            tuple(sorted(os.sched_getaffinity(pid))),
+            process.io_priority(pid),
+        )

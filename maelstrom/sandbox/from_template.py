@@ -1,0 +1,143 @@
+"""Start jobs as forks of a template: the one that this slot keeps."""
+
+import os
+import select
+import time
+from typing import NamedTuple
+
+from maelstrom.sandbox.job import Process, reap_all
+from maelstrom.sandbox.root import PackedSteps, Root
+from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
+from maelstrom.sandbox.stdin import open_stdin
+from maelstrom.sandbox.steps import Spawn
+from maelstrom.sandbox.supply import RootSupply
+from maelstrom.sandbox.template import Template
+
+# Targets whose template does not start: their jobs do without.
+REFUSED_MAX = 64
+
+
+class _Key(NamedTuple):
+    """What the jobs of one template have in common."""
+
+    before: PackedSteps
+    made_of: PackedSteps
+    program: bytes
+    arguments: tuple[bytes, ...]
+    environment: tuple[tuple[bytes, bytes], ...]
+
+
+class FromTemplate:
+    """The template of one slot, and the jobs that are forks of it."""
+
+    def __init__(
+        self, roots: RootSupply, files: StageFiles, *, devices: int, home: int, channel: int
+    ) -> None:
+        self._roots = roots
+        self._files = files
+        self._devices = devices
+        self._home = home
+        self._channel = channel
+        self._key: _Key | None = None
+        self._template: Template | None = None
+        self._refused: set[_Key] = set()
+
+    @property
+    def template(self) -> Template | None:
+        """The template there is."""
+        return self._template
+
+    def choose(self, before: PackedSteps, made_of: PackedSteps, step: Spawn) -> bool:
+        """Make way for a job, and tell whether it may be a fork."""
+        count = step.template_arguments
+        key = None
+        # A template itself needs some files, and is started from no working directory; and what is
+        # read from a file of the root is opened there.
+        has_few = step.open_files_max < SLOT_FILES_MIN
+        if count and not has_few and not step.stdin_file and step.program.startswith(b"/"):
+            arguments = step.arguments[: 1 + count]
+            key = _Key(before, made_of, step.program, arguments, step.environment)
+        if key != self._key:
+            self.drop()
+        self._key = key
+        return key is not None and key not in self._refused
+
+    def start(self, step: Spawn, directory: str, streams: tuple[int, ...]) -> Process | None:
+        """Start a job in a working directory.
+
+        None where it must start by itself, which will tell why if it cannot.
+        """
+        try:
+            template = self._template = self._template or self._make(step)
+            if template.root is None:
+                template.root = self._root()
+                template.move_to(template.root, self._home)
+            pid = self._fork(template, step, directory, streams)
+            return Process(pid, os.pidfd_open(pid), time.monotonic(), template)
+        except OSError:
+            self.refuse()
+            return None
+
+    def refuse(self) -> None:
+        """End the template, and let jobs like the present one start by themselves from now on."""
+        assert self._key is not None
+        if len(self._refused) >= REFUSED_MAX:
+            self._refused.clear()
+        # Unless it was only that somebody wants the job to end.
+        if not select.select([self._channel], [], [], 0)[0]:
+            self._refused.add(self._key)
+        self.drop()
+
+    def clean(self) -> None:
+        """After a job: keep the template if it is as new, and its root if that is."""
+        template = self._template
+        if template is None:
+            return
+        if template.is_spent or not template.is_as_new():
+            self.drop()
+        elif template.root is not None and not self._roots.renew(template.root):
+            template.root = None
+
+    def drop(self) -> None:
+        """End the template, with all that is left of its jobs."""
+        template, self._template = self._template, None
+        if template is None:
+            return
+        for _ in reap_all():
+            pass
+        template.close()
+        self._roots.drop(template.root)
+        self._roots.drop(template.own_root)
+
+    def _make(self, step: Spawn) -> Template:
+        root = self._root()
+        null = os.open("null", os.O_RDWR, dir_fd=self._devices)
+        try:
+            self._roots.enter(root)
+            self._number_next(1)
+            return Template(step, null, root)
+        except OSError:
+            self._roots.drop(root)
+            raise
+        finally:
+            os.close(null)
+            self._roots.leave()
+
+    def _fork(
+        self, template: Template, step: Spawn, directory: str, streams: tuple[int, ...]
+    ) -> int:
+        stdin = open_stdin(step, self._devices)
+        try:
+            self._number_next(template.pid)
+            return template.fork(step, directory, (stdin, *streams), self._channel)
+        finally:
+            os.close(stdin)
+
+    def _number_next(self, pid: int) -> None:
+        """Have the next process get the PID after this one, so that all jobs have the same."""
+        if self._files.last_pid >= 0:
+            os.pwrite(self._files.last_pid, b"%d" % pid, 0)
+
+    def _root(self) -> Root:
+        assert self._key is not None
+        return self._roots.take(self._key.made_of) or self._roots.make(self._key.made_of)

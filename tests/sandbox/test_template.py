@@ -1,0 +1,193 @@
+"""Jobs that are forks of a program that was started ahead: as fresh as any other."""
+
+import signal
+
+import pytest
+
+from maelstrom.frameworks.told import script
+from maelstrom.model.outcome import (
+    ExecutionError,
+    Exited,
+    LimitExceeded,
+    Outcome,
+    Signaled,
+    TimedOut,
+)
+from maelstrom.model.spec import Bind, Limits, Network
+from tests.sandbox.conftest import Sandbox, text
+
+SCRIPT = """
+import os, resource, signal, subprocess, sys, time
+LOADED = time.monotonic_ns()
+
+def prepare():
+    print("never seen")
+
+def main():
+    exec(sys.argv[1])
+    return 0
+"""
+BROKEN = SCRIPT.replace('print("never seen")', 'raise RuntimeError("no")')
+ENVIRONMENT = (("LANG", "C.UTF-8"), ("NAME", "value"))
+HOST = tuple(Bind(path, path) for path in ("/usr", "/lib", "/lib64", "/etc"))
+
+
+class Forks:
+    """Runs Python text in forks of a template, or by itself."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    def run(self, code: str, source: str = SCRIPT, **fields: object) -> Outcome:
+        template = ("-c", script("start.py"), source)
+        fields = {
+            "environment": ENVIRONMENT,
+            "working_directory": "/work",
+            "mounts": HOST,
+            "template_arguments": len(template),
+            **fields,
+        }
+        return self.sandbox.run("/usr/bin/python3", *template, code, layers=(), **fields)
+
+    def text(self, code: str, **fields: object) -> str:
+        outcome = self.run(code, **fields)
+        assert isinstance(outcome, Exited), outcome
+        assert outcome.status == 0, outcome.effects.stderr.text()
+        return text(outcome)
+
+    def loaded(self) -> str:
+        """When the script was loaded: the same for all forks of one template."""
+        return self.text("print(LOADED)")
+
+
+@pytest.fixture
+def forks(sandbox: Sandbox) -> Forks:
+    """Return a way to run forks, in the slot of other tests."""
+    return Forks(sandbox)
+
+
+def test_jobs_are_forks_of_one_process(forks: Forks) -> None:
+    first = forks.loaded()
+    assert forks.loaded() == first
+    alone = forks.text("print(LOADED)", template_arguments=0)
+    assert alone != first
+    assert forks.loaded() not in (first, alone), "a job of another kind ends a template"
+
+
+@pytest.mark.parametrize("count", [3, 0])
+def test_a_fork_is_as_a_process_of_its_own(forks: Forks, count: int) -> None:
+    code = (
+        "print(os.getcwd(), sys.argv, sorted(os.environ.items())"
+        ", sorted(os.listdir('/proc/self/fd')), os.getsid(0) == os.getpid() == os.getpgrp()"
+        ", sys.stdin.read()"
+        ", signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, os.stat('/proc/self/fd').st_uid)"
+    )
+    told = forks.text(code, template_arguments=count, stdin=b"given")
+    assert "'-c', " in told
+    assert told.replace(repr(code), "CODE") == (
+        "/work ['-c', CODE] [('LANG', 'C.UTF-8'), ('NAME', 'value')] ['0', '1', '2', '3']"
+        " True given True 1000\n"
+    )
+
+
+def test_all_forks_have_the_same_pid(forks: Forks) -> None:
+    assert forks.text("print(os.getpid())") == forks.text("print(os.getpid())") == "3\n"
+
+
+def test_the_end_of_a_fork_is_told(forks: Forks) -> None:
+    outcome = forks.run("print('out'); print('err', file=sys.stderr); sys.exit(7)")
+    assert isinstance(outcome, Exited)
+    assert outcome.status == 7
+    assert outcome.effects.stdout.content == b"out\n"
+    assert outcome.effects.stderr.content == b"err\n"
+    assert outcome.effects.cpu_user_s + outcome.effects.cpu_system_s > 0
+    outcome = forks.run("os.kill(os.getpid(), signal.SIGSEGV)")
+    assert isinstance(outcome, Signaled)
+    assert outcome.signal == signal.SIGSEGV
+
+
+def test_a_fork_may_write_and_the_next_sees_nothing(forks: Forks) -> None:
+    look = "print(sorted(os.listdir('/')), os.listdir('/tmp'), os.listdir('/work'))"
+    before = forks.text(look)
+    first = forks.loaded()
+    for place in ("/left", "/work/left", "/tmp/left", "/etc/left-for-none"):
+        code = f"try: open({place!r}, 'w')\nexcept OSError: print('read-only')"
+        assert forks.text(code) in ("", "read-only\n")
+    assert forks.text(look) == before
+    assert forks.loaded() == first, "what is written does not end a template"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "subprocess.Popen(['/usr/bin/sleep', '100'], start_new_session=True)",
+        "os.kill(os.getppid(), signal.SIGKILL)",
+        "os.kill(-1, signal.SIGKILL)",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (64, 64))",
+        "os.sched_setaffinity(os.getppid(), {min(os.sched_getaffinity(0))})",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 5)",
+        "import ctypes; assert ctypes.CDLL(None).shmget(77, 4096, 0o1600) >= 0",
+    ],
+)
+def test_who_touches_the_template_ends_it(forks: Forks, code: str) -> None:
+    first = forks.loaded()
+    outcome = forks.run(code)
+    assert isinstance(outcome, Exited | Signaled), outcome
+    state = (
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE), sorted(os.sched_getaffinity(0)),"
+        " os.getpriority(os.PRIO_PROCESS, 0), len(open('/proc/sysvipc/shm').readlines()),"
+        " {int(p) for p in os.listdir('/proc') if p.isdecimal()} - {1, os.getpid(), os.getppid()})"
+    )
+    assert forks.text(state) == forks.text(state, template_arguments=0)
+    assert forks.loaded() != first
+
+
+def test_a_template_that_was_stopped_goes_on(forks: Forks) -> None:
+    first = forks.loaded()
+    assert forks.text("os.kill(os.getppid(), signal.SIGSTOP)") == ""
+    assert forks.loaded() == first
+
+
+def test_a_template_is_closed_to_its_forks(forks: Forks) -> None:
+    code = (
+        "for name in ('mem', 'environ', 'fd', 'root', 'cwd', 'maps'):\n"
+        "    try: print(os.listdir(f'/proc/{os.getppid()}/fd') if name == 'fd' else"
+        " open(f'/proc/{os.getppid()}/{name}').read(1))\n"
+        "    except OSError as error: print(error.errno)\n"
+    )
+    assert set(forks.text(code).split()) == {"13"}
+
+
+def test_time_and_memory_of_a_fork_are_limited(forks: Forks) -> None:
+    outcome = forks.run("time.sleep(100)", timeout_s=0.3, grace_s=0.1)
+    assert isinstance(outcome, TimedOut)
+    assert outcome.effects.duration_s < 20
+    code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3)); print('on', flush=True)\n"
+    code += "time.sleep(9)"
+    outcome = forks.run(code, timeout_s=1.0, grace_s=15.0)
+    assert isinstance(outcome, TimedOut)
+    assert text(outcome) == "on\n"
+    limits = Limits(memory_bytes_max=100 << 20)
+    outcome = forks.run("x = b'x' * (300 << 20); time.sleep(9)", limits=limits)
+    assert isinstance(outcome, LimitExceeded)
+    assert forks.text("print('well')") == "well\n"
+
+
+def test_a_network_that_was_used_is_replaced(forks: Forks) -> None:
+    code = (
+        "import socket; s = socket.create_server(('127.0.0.1', 5000));"
+        "c = socket.create_connection(('127.0.0.1', 5000)); print('on')"
+    )
+    for _ in range(2):
+        assert forks.text(code, network=Network.LOOPBACK) == "on\n"
+
+
+def test_a_template_that_does_not_start_is_done_without(forks: Forks) -> None:
+    for _ in range(2):
+        assert forks.text("print('ran')", source=BROKEN) == "ran\n"
+
+
+def test_a_program_that_is_not_there_is_told_as_ever(forks: Forks) -> None:
+    outcome = forks.sandbox.run("/none", "a", "b", template_arguments=1)
+    assert isinstance(outcome, ExecutionError)
+    assert outcome.message == "program `/none` is not in the container"
