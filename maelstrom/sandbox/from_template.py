@@ -75,18 +75,8 @@ class FromTemplate:
             pid = self._fork(template, step, directory, streams)
             return Process(pid, os.pidfd_open(pid), time.monotonic(), template)
         except OSError:
-            self.refuse()
+            self._refuse()
             return None
-
-    def refuse(self) -> None:
-        """End the template, and let jobs like the present one start by themselves from now on."""
-        assert self._key is not None
-        if len(self._refused) >= REFUSED_MAX:
-            self._refused.clear()
-        # Unless it was only that somebody wants the job to end.
-        if not select.select([self._channel], [], [], 0)[0]:
-            self._refused.add(self._key)
-        self.drop()
 
     def clean(self) -> None:
         """After a job: keep the template if it is as new, and its root if that is."""
@@ -141,3 +131,13 @@ class FromTemplate:
     def _root(self) -> Root:
         assert self._key is not None
         return self._roots.take(self._key.made_of) or self._roots.make(self._key.made_of)
+
+    def _refuse(self) -> None:
+        """Let jobs like the present one start by themselves from now on."""
+        assert self._key is not None
+        if len(self._refused) >= REFUSED_MAX:
+            self._refused.clear()
+        # Unless it was only that somebody wants the job to end.
+        if not select.select([self._channel], [], [], 0)[0]:
+            self._refused.add(self._key)
+        self.drop()

@@ -85,12 +85,14 @@ class Slot:
         if not select.select([self._channel], [], [], TEMPLATE_IDLE_S_MAX)[0]:
             self._from_template.drop()
 
-    def run(self, message: tuple[object, ...]) -> None:
+    def run(self, message: tuple[object, ...], *, may_fork: bool = True) -> None:
         """Run one job and reply."""
         before, root, start, watch, is_reusable = message[1:]
         self._is_root_reusable = bool(is_reusable)
         looks_after = steps.Watch(*watch)  # type: ignore[misc]  # As the worker sends it.
-        started: Process | tuple[object, ...] | None = self._fork(before, root, start, looks_after)  # type: ignore[arg-type]
+        started: Process | tuple[object, ...] | None = None
+        if may_fork:
+            started = self._fork(before, root, start, looks_after)  # type: ignore[arg-type]
         if started is None:
             started = self._start(before, root, start)  # type: ignore[arg-type]
         if not isinstance(started, Process):
@@ -107,10 +109,10 @@ class Slot:
             ended = watcher.run()
         except StatusLost:
             # It has killed what it is a fork of: let it try that on its own.
-            self._from_template.refuse()
+            self._from_template.drop()
             os.close(started.descriptor)
             pipes.close()
-            self.run(message)
+            self.run(message, may_fork=False)
             return
         spoiled = ""
         if (looks_after.outputs or looks_after.is_captured) and ended.why != "killed":

@@ -56,7 +56,8 @@ def _wait_for_orphans() -> None:
             os.wait()
 
 
-def _run(command: list[str], cwd: Path, *, stdin: str = "") -> Cost:
+def measure(command: list[str], cwd: Path, *, stdin: str = "") -> Cost:
+    """Run a command and everything it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     done = subprocess.run(
@@ -76,10 +77,11 @@ def _project(directory: Path) -> None:
     generator = ROOT / "tests/data/gtest_many/generate.py"
     command = [sys.executable, str(generator), str(CASES), str(directory / "many.cc")]
     subprocess.run(command, check=True)
-    _run(_scons("many", "bare=1"), directory)
+    measure(scons("many", "bare=1"), directory)
 
 
-def _scons(*arguments: str) -> list[str]:
+def scons(*arguments: str) -> list[str]:
+    """Return a command of SCons."""
     return [sys.executable, "-m", "SCons", "-Q", *arguments]
 
 
@@ -97,12 +99,13 @@ def _filters(directory: Path) -> list[str]:
     return [name for name in found if "DISABLED_" not in name]
 
 
-def _forget(directory: Path) -> None:
+def forget(directory: Path) -> None:
     """Let everything run again, with the store and what was compiled kept warm."""
     shutil.rmtree(directory / ".maelstrom", ignore_errors=True)
 
 
-def _rounds(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
+def measure_in_turn(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
+    """Go each way once a round."""
     found: dict[str, list[Any]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -116,18 +119,18 @@ def _many(directory: Path) -> list[dict[str, Any]]:
     own: list[float] = []
 
     def ours() -> Cost:
-        _forget(directory)
-        cost = _run(_scons("test", "--maelstrom", "--maelstrom-ui=quiet"), directory)
+        forget(directory)
+        cost = measure(scons("test", "--maelstrom", "--maelstrom-ui=quiet"), directory)
         own.append(float((directory / "own_cpu").read_text()) / cost.cpu_s)
         return cost
 
     def xargs() -> Cost:
         command = ["xargs", f"-P{cores}", "-I{}", "./many", "--gtest_filter={}"]
-        return _run(command, directory, stdin=filters)
+        return measure(command, directory, stdin=filters)
 
     ours()  # The first fills the store.
     own.clear()
-    found = _rounds({"ours": ours, "xargs": xargs}, ROUNDS)
+    found = measure_in_turn({"ours": ours, "xargs": xargs}, ROUNDS)
     ratios = [a.wall_s / b.wall_s for a, b in zip(found["ours"], found["xargs"], strict=True)]
     wall_s = statistics.median(cost.wall_s for cost in found["ours"])
     count = len(_filters(directory))
@@ -153,11 +156,11 @@ def _many(directory: Path) -> list[dict[str, Any]]:
 
 def _null(directory: Path) -> dict[str, Any]:
     ways = {
-        "ours": lambda: _run(_scons("test", "--maelstrom"), directory).wall_s,
-        "question": lambda: _run(_scons("-q", "test"), directory).wall_s,
+        "ours": lambda: measure(scons("test", "--maelstrom"), directory).wall_s,
+        "question": lambda: measure(scons("-q", "test"), directory).wall_s,
     }
     ways["ours"]()
-    found = _rounds(ways, ROUNDS)
+    found = measure_in_turn(ways, ROUNDS)
     extra = [a - b for a, b in zip(found["ours"], found["question"], strict=True)]
     return {
         "what": "the same with nothing changed, beyond `scons -q`",
@@ -171,10 +174,10 @@ def _null(directory: Path) -> dict[str, Any]:
 
 def _import(directory: Path) -> dict[str, Any]:
     ways = {
-        "with": lambda: _run(_scons("-h"), directory).wall_s,
-        "without": lambda: _run(_scons("-h", "bare=1"), directory).wall_s,
+        "with": lambda: measure(scons("-h"), directory).wall_s,
+        "without": lambda: measure(scons("-h", "bare=1"), directory).wall_s,
     }
-    found = _rounds(ways, 3 * ROUNDS)
+    found = measure_in_turn(ways, 3 * ROUNDS)
     extra = statistics.median(a - b for a, b in zip(found["with"], found["without"], strict=True))
     return {
         "what": "what the tool adds to `scons -h`",
