@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,13 +42,12 @@ class Uploader:
         self._queue: deque[Digest] = deque()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
-        self._is_lost = False
         self._is_closed = False
         self._backoff = Backoff(random.random)
         self._under_way: Digest | None = None
         # What was sent and not answered: until then nobody knows whether the broker has it.
         self._unanswered: dict[Digest, None] = {}
-        self._sent_again: set[Digest] = set()
+        self._sent_again: Counter[Digest] = Counter()
 
     def disconnected(self) -> None:
         """Forget what is to be sent: the broker asks again when it is there again."""
@@ -159,11 +158,11 @@ class Uploader:
         for start in range(0, len(content), CHUNK_BYTES):
             connection.send_content(content[start : start + CHUNK_BYTES])
             await connection.drain()
-        if self._is_lost:
+        if connection.is_over:
             raise ConnectionLost("the connection for contents is lost")
 
     async def _connect(self) -> Connection:
-        if self._connection is None or self._is_lost:
+        if self._connection is None or self._connection.is_over:
             reached = await self._reach()
             connection = Connection(
                 hello(Role.BLOBS, __version__, self._token),
@@ -171,7 +170,6 @@ class Uploader:
                 codec=_FROM_BLOBS,
                 is_watched=not self._is_local,
             )
-            self._is_lost = False
             await reached.attach(connection)
             self._connection = connection
         return self._connection
@@ -189,16 +187,15 @@ class Uploader:
         raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
     def lost(self, error: MaelstromError | None) -> None:
-        """Send again, once, what may not have come; the broker waits for it."""
-        self._is_lost = True
+        """Send again, so many times, what may not have come; the broker waits for it."""
         reason = error.message if error is not None else "the connection for contents is lost"
         for digest in self._unanswered:
             if digest == self._under_way:
                 continue  # Whoever is sending it will notice.
-            if digest in self._sent_again:
+            if self._sent_again[digest] >= UPLOADS_MAX:
                 self._control.send(messages.Withhold(digest, reason))
             else:
-                self._sent_again.add(digest)
+                self._sent_again[digest] += 1
                 self._queue.append(digest)
         self._unanswered.clear()
         self._start()

@@ -225,6 +225,11 @@ class Connection(asyncio.Protocol):
 
     # What its owner calls
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that is sent now would leave."""
+        return self._is_closing
+
     def send(self, message: Message) -> None:
         """Let a message leave at the end of this tick; raises ProtocolError if it is too large."""
         body = encode(message)
