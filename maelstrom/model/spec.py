@@ -110,6 +110,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As much time as so many processors have; only where the host lets us use control groups."""
 
 
+_USUAL_LIMITS = Limits()
+
+
 class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The size of a job's terminal."""
 
@@ -167,14 +170,18 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for mount in self.mounts:
             _check_absolute("mount point", mount.mount_point)
             _check_mount(mount)
-        _check_limits(self.limits)
         if len(self.layers) > LAYERS_MAX:
             raise SpecError(f"{len(self.layers)} layers; the limit is {LAYERS_MAX}")
         if not 0 <= self.timeout_s <= TIMEOUT_S_MAX or not 0 <= self.grace_s <= TIMEOUT_S_MAX:
             raise SpecError(f"timeout of {self.timeout_s} s is out of range")
         _check_identity(self)
-        _check_devices(self.devices)
-        _check_files(self)
+        # Every job is checked three times on its way: what it does not ask for costs nothing.
+        if self.limits != _USUAL_LIMITS:
+            _check_limits(self.limits)
+        if self.devices != DEVICES:
+            _check_devices(self.devices)
+        if self.stdin_file or self.outputs:
+            _check_files(self)
         for name, amount in self.resources:
             if amount < 1:
                 raise SpecError(f"resource `{name}` needs a positive amount, not {amount}")
