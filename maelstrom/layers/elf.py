@@ -6,6 +6,7 @@ name that is loaded already is not searched again. Nothing is run for it. Librar
 opens by itself (dlopen) cannot be seen.
 """
 
+import functools
 import os
 import posixpath
 from collections import deque
@@ -23,6 +24,8 @@ from maelstrom.layers import ldcache
 
 ELF_MAGIC = b"\x7fELF"
 LIBRARIES_MAX = 5000
+FILES_MAX = 20_000
+"""Of which what was read is remembered, while this process runs."""
 _MULTIARCH = {
     "EM_X86_64": "x86_64-linux-gnu",
     "EM_AARCH64": "aarch64-linux-gnu",
@@ -237,6 +240,16 @@ def default_directories(elf: Elf) -> tuple[str, ...]:
 
 def parse(path: str) -> Elf | None:
     """Read a file's dynamic section; None if it is no ELF file."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise LayerError(f"cannot read {path!r}: {error.strerror}") from error
+    return _parse(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(FILES_MAX)
+def _parse(path: str, *_seen: int) -> Elf | None:
+    # All programs need the same few libraries: read once for as long as they do not change.
     try:
         if not is_elf(path):
             return None

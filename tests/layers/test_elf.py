@@ -171,3 +171,15 @@ def test_the_loaders_cache_is_read_as_ldconfig_prints_it() -> None:
 def test_a_cut_cache_is_no_crash(size: int) -> None:
     content = ldcache.PATH.read_bytes()[:size] if ldcache.PATH.exists() else bytes(size)
     assert len(ldcache.parse(content)) < 100
+
+
+def test_a_file_that_is_made_anew_is_read_anew(tmp_path: Path) -> None:
+    source = tmp_path / "empty.c"
+    source.write_text("int main(void) { return 0; }\n")
+    needed = []
+    for options in ([], ["-Wl,--no-as-needed", "-lm"]):
+        command = ["gcc", "-o", tmp_path / "program", source, *options]
+        subprocess.run(command, check=True)
+        needed.append(elf.needed(os.fspath(tmp_path / "program")))
+    assert "libm.so.6" not in needed[0]
+    assert "libm.so.6" in needed[1]
