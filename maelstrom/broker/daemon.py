@@ -176,6 +176,12 @@ class Broker:
         self.schedule(events.TimePassed(loop.time()))
         self.observer.sample()
 
+    def note(self, event: str, peer: ClientPeer | WorkerPeer, **fields: object) -> None:
+        """Write down what happened to somebody."""
+        if not self.has_one_client:
+            told = {"peer": peer.connection.peer, "id": peer.id, "name": peer.name, **fields}
+            self.log.info(event, extra={"fields": told})
+
     def next_number(self) -> int:
         """Return an id that was never used."""
         return next(self._numbers)
@@ -226,6 +232,7 @@ class Broker:
         self.clients[client.id] = client
         if self.journal is not None:
             self.journal.join(client.id, client.token)
+        self.note("client joined", client)
         self.schedule(events.ClientJoined(client.id, client.owner))
 
     def client_absent(self, client: ClientPeer) -> None:
@@ -238,6 +245,7 @@ class Broker:
         """A client is gone."""
         del self.clients[client.id]
         del self.tokens[client.token]
+        self.note("client left", client, jobs=len(client.jobs))
         if self.journal is not None:
             self.journal.leave(client.id)
         for job in client.jobs:
@@ -418,6 +426,7 @@ class Broker:
         worker.name = worker.identity.name if worker.identity is not None else join.name
         self._check_name(worker)
         self.workers[worker.id] = worker
+        self.note("worker joined", worker, slots=join.slots)
         is_drained = worker.name in self.drained
         self.schedule(
             events.WorkerJoined(worker.id, join.slots, join.resources, join.holding, is_drained)
@@ -443,6 +452,7 @@ class Broker:
         """A worker is gone."""
         self.tokens.pop(worker.token, None)
         if self.workers.pop(worker.id, None) is not None:
+            self.note("worker lost", worker)
             self.schedule(events.WorkerLost(worker.id))
 
     def started(self, worker: WorkerPeer, started: messages.Started) -> None:

@@ -117,6 +117,7 @@ class LastingPeer(Peer):
     def __init__(self, broker: "Broker", connection: Connection) -> None:
         super().__init__(broker, connection)
         connection.owner = self
+        self.name = ""
         self.token = ""
         certificate = connection.certificate
         self.identity = certificate.identity if certificate is not None else None
@@ -168,6 +169,7 @@ class ClientPeer(LastingPeer):
         self.id = ClientId(broker.next_number()) if client is None else client
         # Whom its limits are for. After our restart we know him no more, and he stays a stranger.
         self.owner = str(self.identity) if self.identity is not None else f"client {self.id}"
+        self.name = self.owner
         self.jobs: dict[int, None] = {}
         self._outbox: Outbox[tuple[int, bytes]] = Outbox()
         self._unsure: list[tuple[int, bytes]] = []
@@ -255,7 +257,6 @@ class WorkerPeer(LastingPeer):
     def __init__(self, broker: "Broker", connection: Connection) -> None:
         super().__init__(broker, connection)
         self.id = WorkerId(broker.next_number())
-        self.name = ""
         self.is_leaving = False
 
     def received(self, message: messages.WorkerToBroker) -> None:
