@@ -1,6 +1,6 @@
 """What a slot adds to a bare process: the same static program, in turn, in one run.
 
-A bare process, `bwrap` and `crun` write to /dev/null; the slots' jobs go through two pipes, the
+A bare process and `bwrap` write to /dev/null; the slots' jobs go through two pipes, the
 event loop and an outcome, as they do in a worker. Three kinds of job: one that writes nothing, so
 that its root is used again; one that writes to its root, so that each gets a fresh one; and one
 whose root nobody could foresee.
@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,22 @@ PROGRAMS = {
     'int main(void) { return open("/out", O_CREAT | O_WRONLY, 0644) < 0; }',
 }
 
+BASE_LAYERS = tuple(f"layer{number}" for number in range(LAYERS))
+
 Way = Callable[[int, int], Awaitable[None]]
 """Runs so many jobs, so many at a time."""
 
 
 def run() -> list[dict[str, Any]]:
     """Measure, and return the rows."""
-    with _layers() as layers:
+    with made_layers() as layers:
         alone, together = asyncio.run(_measure(layers))
     return [*_rows_alone(alone), *_rows_together(together)]
 
 
 @contextlib.contextmanager
-def _layers() -> Iterator[Path]:
+def made_layers() -> Iterator[Path]:
+    """Make the layers for a while."""
     with tempfile.TemporaryDirectory(prefix="maelstrom-bench-") as directory:
         Path(directory).chmod(0o755)
         layers = Path(directory, "layers")
@@ -65,31 +68,29 @@ def _layers() -> Iterator[Path]:
 
 def _rows_alone(medians: dict[str, float]) -> list[dict[str, Any]]:
     bare = medians.pop("bare posix_spawn and wait")
-    rows = [_row("bare posix_spawn and wait", bare, None, "", "")]
+    rows = [row("bare posix_spawn and wait", bare, None, "", "")]
     targets = {"slot, fresh root": "<= 2.2", "slot, root kept": "<= 1.4"}
     for what, seconds in medians.items():
-        rows.append(_row(what, seconds, seconds / bare, "a bare process", targets.get(what, "")))
+        rows.append(row(what, seconds, seconds / bare, "a bare process", targets.get(what, "")))
     if "bwrap" in medians:
         ratio = medians["bwrap"] / medians["slot, fresh root"]
-        rows.append(_row("bwrap against a fresh root", medians["bwrap"], ratio, "a slot", ">= 3"))
+        rows.append(row("bwrap against a fresh root", medians["bwrap"], ratio, "a slot", ">= 3"))
     return rows
 
 
 def _rows_together(medians: dict[str, float]) -> list[dict[str, Any]]:
     at_once = f"{os.cpu_count()} at once"
-    rows = [_row(f"{what}, {at_once}", seconds, None, "", "") for what, seconds in medians.items()]
-    for peer, fresh, kept in (("bwrap", ">= 3.2", ">= 6.5"), ("crun", ">= 6.5", "")):
-        if peer not in medians:
-            continue
-        for what, target in (("slot, fresh root", fresh), ("slot, root kept", kept)):
-            ratio = medians[peer] / medians[what]
-            rows.append(
-                _row(f"{peer} against {what}, {at_once}", medians[peer], ratio, "a slot", target)
-            )
+    rows = [row(f"{what}, {at_once}", seconds, None, "", "") for what, seconds in medians.items()]
+    peer_s = medians.get("bwrap", 0.0)
+    for what, target in (("slot, fresh root", ">= 3.2"), ("slot, root kept", ">= 6.5")):
+        if peer_s:
+            ratio = peer_s / medians[what]
+            rows.append(row(f"bwrap against {what}, {at_once}", peer_s, ratio, "a slot", target))
     return rows
 
 
-def _row(what: str, seconds: float, ratio: float | None, peer: str, target: str) -> dict[str, Any]:
+def row(what: str, seconds: float, ratio: float | None, peer: str, target: str) -> dict[str, Any]:
+    """Return a row of the table."""
     row = {"what": what, "unit": "ms", "median": seconds * 1000, "peer": peer, "ratio": ratio}
     return {**row, "target": target} if target else row
 
@@ -100,30 +101,30 @@ async def _measure(layers: Path) -> tuple[dict[str, float], dict[str, float]]:
     await pool.start()
     root = layers / "layer0"
     ways: dict[str, Way] = {
-        "bare posix_spawn and wait": _processes([str(root / "true")]),
-        "slot, root kept": _slots(pool, JobSpec(program="/true")),
-        "slot, fresh root": _slots(pool, JobSpec(program="/write")),
+        "bare posix_spawn and wait": processes([str(root / "true")]),
+        "slot, root kept": jobs_of(pool, JobSpec(program="/true")),
+        "slot, fresh root": jobs_of(pool, JobSpec(program="/write")),
         # Two kinds of root in turn, so that neither is there when it is wanted.
-        "slot, fresh root, unforeseen": _slots(
+        "slot, fresh root, unforeseen": jobs_of(
             pool,
             JobSpec(program="/true", working_directory="/work0"),
             JobSpec(program="/true", working_directory="/work1"),
         ),
-        **_peers(root),
+        **peers(root),
     }
     try:
-        return await _rounds(ways, 1), await _rounds(ways, cores)
+        return await rounds(ways, 1), await rounds(ways, cores)
     finally:
         await pool.close()
 
 
-def _slots(pool: SlotPool, *specs: JobSpec) -> Way:
-    names = tuple(f"layer{number}" for number in range(LAYERS))
+def jobs_of(pool: SlotPool, *specs: JobSpec, layers: Sequence[str] = BASE_LAYERS) -> Way:
+    """Run such jobs, each kind in its turn."""
 
     async def lane(lane_number: int, jobs: int) -> None:
         for number in range(jobs):
             spec = specs[number % len(specs)]
-            outcome = await pool.run(spec, names, f"job {lane_number}")
+            outcome = await pool.run(spec, layers, f"job {lane_number}")
             assert isinstance(outcome, Exited), outcome
             assert outcome.status == 0
 
@@ -133,7 +134,9 @@ def _slots(pool: SlotPool, *specs: JobSpec) -> Way:
     return way
 
 
-def _processes(command: list[str]) -> Way:
+def processes(command: list[str]) -> Way:
+    """Run it as plain processes."""
+
     async def way(jobs: int, at_once: int) -> None:
         running = 0
         for _ in range(jobs):
@@ -152,12 +155,12 @@ def _reap() -> None:
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
 
 
-def _peers(root: Path) -> dict[str, Way]:
+def peers(root: Path) -> dict[str, Way]:
     """Return those that are installed, with the same namespaces and mounts."""
     found: dict[str, Way] = {}
     bwrap = shutil.which("bwrap")
     if bwrap is not None:
-        found["bwrap"] = _processes(
+        found["bwrap"] = processes(
             [
                 *(bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc"),
                 *("--unshare-uts", "--unshare-cgroup", "--die-with-parent", "--new-session"),
@@ -168,9 +171,10 @@ def _peers(root: Path) -> dict[str, Way]:
     return found
 
 
-async def _rounds(ways: dict[str, Way], at_once: int) -> dict[str, float]:
+async def rounds(ways: dict[str, Way], at_once: int, jobs: int = JOBS) -> dict[str, float]:
+    """Go each way once a round; returns the medians of the time for one job."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    jobs = JOBS * at_once
+    jobs *= at_once
     for round_number in range(ROUNDS + 1):
         for name, way in ways.items():
             # The kernel still cleans up after the last way, most of all after network namespaces.
