@@ -14,9 +14,10 @@ from maelstrom.cli.ending import INTERRUPTED, end
 from maelstrom.cli.options import AddressType
 from maelstrom.client import job
 from maelstrom.client.launch import cache_directory
+from maelstrom.client.outputs import write_outputs
 from maelstrom.client.session import CLOSE_S_MAX, Session
 from maelstrom.client.split import SplitEngine
-from maelstrom.errors import MaelstromError
+from maelstrom.errors import MaelstromError, ProtocolError
 from maelstrom.layers.hasher import Hasher
 from maelstrom.model.outcome import (
     Cancelled,
@@ -69,7 +70,8 @@ def describe(outcome: Outcome) -> str:
 class _Printer:
     """Prints outcomes as they come; knows the status to exit with."""
 
-    def __init__(self, *, is_json: bool, is_single: bool) -> None:
+    def __init__(self, *, is_json: bool, is_single: bool, outputs: Path | None) -> None:
+        self._outputs = outputs
         self._is_json = is_json
         self._is_single = is_single
         self._lock = threading.Lock()
@@ -78,6 +80,7 @@ class _Printer:
     def show(self, number: int, outcome: Outcome) -> None:
         """Print one; the first that did not end well decides the status."""
         with self._lock:
+            self._keep_files(number, outcome)
             self.status = self.status or exit_status(outcome)
             if self._is_json:
                 effects = effects_of(outcome)
@@ -100,6 +103,16 @@ class _Printer:
             if not (self._is_single and isinstance(outcome, Exited)) and exit_status(outcome):
                 click.echo(f"{PROGRAM}: job {number} {describe(outcome)}", err=True)
             sys.stderr.flush()
+
+    def _keep_files(self, number: int, outcome: Outcome) -> None:
+        files = effects_of(outcome).files
+        if not files or self._outputs is None:
+            return
+        try:
+            write_outputs(self._outputs, str(number), "", files)
+        except (OSError, ProtocolError) as error:
+            self.status = self.status or NOT_RUN
+            click.echo(f"{PROGRAM}: cannot write the outputs of job {number}: {error}", err=True)
 
 
 def _run(
@@ -159,6 +172,11 @@ def _run(
     help="Read jobs from this file: `.toml`, or JSON, one after another.",
 )
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON for each job.")
+@click.option(
+    "--outputs",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write what jobs bring back below this directory, by their numbers.",
+)
 @click.option("--cache", "may_be_cached", is_flag=True, help="Take what is known to have passed.")
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.argument("command", nargs=-1)
@@ -168,6 +186,7 @@ def run(
     slots: int | None,
     path: Path | None,
     is_json: bool,
+    outputs: Path | None,
     may_be_cached: bool,
     command: tuple[str, ...],
 ) -> None:
@@ -211,7 +230,7 @@ def run(
     engine: Session | SplitEngine = session(broker)
     if broker is not None:
         engine = SplitEngine(engine, lambda: session(None))
-    printer = _Printer(is_json=is_json, is_single=len(jobs) == 1)
+    printer = _Printer(is_json=is_json, is_single=len(jobs) == 1, outputs=outputs)
     engine.start()
     try:
         _run(jobs, engine, printer, may_be_cached=may_be_cached)

@@ -54,6 +54,25 @@ def test_each_job_of_a_stream_is_told_and_the_first_bad_end_decides(tmp_path: Pa
     assert ended.returncode in (143, 124)
 
 
+@pytest.mark.usefixtures("_sandbox")
+def test_what_a_job_brings_back_is_written_below_its_number(tmp_path: Path) -> None:
+    job = {
+        "program": "sh",
+        "arguments": ["-c", "echo log > /tmp/log; echo $(id -u):$(cat /proc/uptime | cut -c1)"],
+        "layers": [{"type": "programs", "programs": ["sh", "id", "cat", "cut"]}],
+        "outputs": ["/tmp/log"],
+        "devices": [],
+        "user": 0,
+        "group": 0,
+        "has_powers": True,
+        "uptime_s": 0,
+    }
+    out = tmp_path / "out"
+    ended = run(tmp_path, "--outputs", str(out), given=json.dumps(job))
+    assert ended.stdout.startswith("0:"), ended
+    assert (out / "1/tmp/log").read_text() == "log\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
