@@ -14,7 +14,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from maelstrom.errors import TrustError
+from maelstrom.errors import MaelstromError, TrustError
 from maelstrom.trust import identity
 from maelstrom.trust.tls import Tls
 from maelstrom.wire.connection import Connection
@@ -80,6 +80,7 @@ class Access:
     async def watch(self, connections: Iterable[Connection]) -> None:
         """Take up new certificates and revocations for as long as this runs."""
         tls = self.tls
+        trouble = ""
         while tls is not None:
             await asyncio.sleep(REFRESH_S)
             try:
@@ -87,8 +88,12 @@ class Access:
                 if await asyncio.to_thread(tls.refresh):
                     fields = {"certificate": str(tls.certificate), "revoked": len(tls.revoked)}
                     _log.info("certificates taken up", extra={"fields": fields})
-            except TrustError as error:
-                _log.error("certificates not taken up", extra={"fields": {"reason": str(error)}})
+                found = f"{tls.certificate} must be renewed soon" if tls.is_due() else ""
+            except MaelstromError as error:
+                found = str(error)
+            if found and found != trouble:
+                _log.error("trouble with certificates", extra={"fields": {"reason": found}})
+            trouble = found
             for connection in list(connections):
                 self._recheck(tls, connection)
 

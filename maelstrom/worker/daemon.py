@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Coroutine
 from typing import Any, Protocol, assert_never
@@ -43,6 +44,7 @@ from maelstrom.worker.outputs import Collected
 
 FRAME_HEADROOM_BYTES = 4096
 
+_log = logging.getLogger("maelstrom.worker")
 _FROM_BROKER: Codec[messages.BrokerToWorker] = Codec(messages.BrokerToWorker)
 
 
@@ -183,15 +185,21 @@ class Worker:
 
     async def _reconnect(self) -> None:
         assert self._reach is not None
+        told = ""
         while True:
             await asyncio.sleep(self._backoff.next_s())
             try:
                 reached = await self._reach()
                 self._connection = self._new_connection()
                 await reached.attach(self._connection)
-            except MaelstromError:
-                continue  # It is tried for as long as we live: whoever runs us ends us.
+            except MaelstromError as error:
+                # It is tried for as long as we live: whoever runs us ends us.
+                if error.message != told:
+                    told = error.message
+                    _log.warning("broker not reached", extra={"fields": {"reason": str(error)}})
+                continue
             break
+        _log.info("connected again")
 
     def _heard(self, count: int) -> None:
         self._outbox.heard(count)

@@ -155,6 +155,28 @@ async def test_a_renewed_certificate_is_taken_up_without_a_restart(secured: Secu
     assert not before.ended.is_set()
 
 
+async def test_a_broker_renews_its_certificate_or_says_that_it_must_be(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "maelstrom")
+    monkeypatch.setattr("maelstrom.broker.access.REFRESH_S", 0.01)
+    secured.trust.issue("broker/main", begun=timedelta(days=5))
+    secured.tls.refresh()
+    authority, secured.access.authority = secured.access.authority, None
+    old = secured.tls.certificate
+    secured.broker.watch_access()
+    while not any(record.msg == "trouble with certificates" for record in caplog.records):
+        await asyncio.sleep(0.01)
+    secured.access.authority = authority
+    while secured.tls.certificate == old:
+        await asyncio.sleep(0.01)
+    assert secured.tls.certificate.identity == old.identity
+    visitor = await secured.knock(secured.trust.tls("client/ann"), Role.CLIENT)
+    assert isinstance(visitor.heard[0], messages.Welcome)
+    told = [record.msg for record in caplog.records]
+    assert told.count("trouble with certificates") == 1
+
+
 async def test_files_that_do_not_fit_are_not_taken_up(secured: Secured) -> None:
     place = secured.tls.directory / "identity.pem"
     good = place.read_bytes()
