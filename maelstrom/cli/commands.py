@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import click
 import platformdirs
@@ -21,9 +22,7 @@ from maelstrom.wire.address import Address
 
 SLOTS_MAX = 1000
 
-
-def _default_store(name: str) -> Path:
-    return platformdirs.user_cache_path("maelstrom") / name
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 _store_size = click.option(
@@ -33,12 +32,28 @@ _store_size = click.option(
     show_default=True,
     help="How much content is kept; what was used longest ago goes first.",
 )
-_identity = click.option(
-    "--identity",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory with our certificate, from `maelstrom-admin ca issue`. "
-    "[default: maelstrom/PROGRAM in the user's configuration, then in the system's]",
-)
+
+
+def _identity(program: str) -> Callable[[F], F]:
+    return click.option(
+        "--identity",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=lambda: find(program),
+        show_default=f"maelstrom/{program} in the user's configuration, then in the system's",
+        help="Directory with our certificate, from `maelstrom-admin ca issue`.",
+    )
+
+
+def _store(program: str) -> Callable[[F], F]:
+    return click.option(
+        "--store",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=lambda: platformdirs.user_cache_path("maelstrom") / f"{program}-store",
+        show_default=f"maelstrom/{program}-store in the user's cache",
+        help="Directory for contents and layers; made if it is not there.",
+    )
+
+
 _log_level = click.option(
     "--log-level", "-L", type=click.Choice(logs.LEVELS), default="info", show_default=True
 )
@@ -53,11 +68,11 @@ _version = click.version_option(__version__, message="%(prog)s %(version)s")
 
 
 def _open_tls(
-    address: Address, identity: Path | None, role: Role, lists: tuple[Path, ...] = ()
+    address: Address, identity: Path, role: Role, lists: tuple[Path, ...] = ()
 ) -> Tls | None:
     if not address.wants_tls:
         return None
-    return Tls(identity or find(role.value), [role], revocation_lists=lists)
+    return Tls(identity, [role], revocation_lists=lists)
 
 
 @click.command(cls=Program, program="broker")
@@ -70,18 +85,14 @@ def _open_tls(
     help="Where clients and workers find this broker; port 0 takes a free one and prints it. "
     "`unix:PATH` or `plain:127.0.0.1:PORT` for this machine only, without certificates.",
 )
-@_identity
+@_identity("broker")
 @click.option(
     "--ca",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="The authority's directory, if it is on this host: then workers join by token, "
     "certificates are renewed by themselves, and revocations are heeded at once.",
 )
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory for contents; made if it is not there. [default: in the user's cache]",
-)
+@_store("broker")
 @_store_size
 @click.option(
     "--journal",
@@ -127,9 +138,9 @@ def _open_tls(
 @_version
 def broker(
     listen: Address,
-    identity: Path | None,
+    identity: Path,
     ca: Path | None,
-    store: Path | None,
+    store: Path,
     store_size: int,
     journal: Path | None,
     client_jobs: int,
@@ -171,12 +182,13 @@ def broker(
         authority = Authority.open(ca)
     lists = () if ca is None else (ca / "crl.pem",)
     access = Access(_open_tls(listen, identity, Role.BROKER, lists), authority)
-    root = store or _default_store("broker-store")
-    kept = journal or root.with_name(f"{root.name}-journal.sqlite")
+    kept = journal or store.with_name(f"{store.name}-journal.sqlite")
     quota = Quota(client_jobs, client_bytes, client_slots)
     http = None if http_port is None else (http_host, http_port)
     asyncio.run(
-        serve_address(DiskStore(root, size_bytes_max=store_size), listen, kept, access, quota, http)
+        serve_address(
+            DiskStore(store, size_bytes_max=store_size), listen, kept, access, quota, http
+        )
     )
 
 
@@ -187,7 +199,7 @@ def broker(
     metavar="HOST:PORT",
     help="Where the broker listens. Needed.",
 )
-@_identity
+@_identity("worker")
 @click.option(
     "--slots",
     type=click.IntRange(1, SLOTS_MAX),
@@ -201,12 +213,7 @@ def broker(
     default="",
     help="What jobs may ask for besides slots, and how much of it this host has: `gpu=2,scope=1`.",
 )
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory for contents and layers; made if it is not there. "
-    "[default: in the user's cache]",
-)
+@_store("worker")
 @_store_size
 @click.option(
     "--join",
@@ -222,10 +229,10 @@ def broker(
 @_version
 def worker(
     broker: Address | None,
-    identity: Path | None,
+    identity: Path,
     slots: int,
     resources: str,
-    store: Path | None,
+    store: Path,
     store_size: int,
     join: IO[str] | None,
     name: str | None,
@@ -250,12 +257,10 @@ def worker(
     if broker is None:
         raise click.UsageError("say where the broker is: --broker HOST:PORT")
     logs.start(log_level, log_form)
-    directory = identity or find(Role.WORKER.value)
     if join is not None and broker.wants_tls:
         from maelstrom.wire.joining import enrol
 
-        enrol(broker, directory, join.read(), name or os.uname().nodename)
-    tls = _open_tls(broker, directory, Role.WORKER)
-    root = store or _default_store("worker-store")
-    kept = DiskStore(root, size_bytes_max=store_size, owner=service_user())
+        enrol(broker, identity, join.read(), name or os.uname().nodename)
+    tls = _open_tls(broker, identity, Role.WORKER)
+    kept = DiskStore(store, size_bytes_max=store_size, owner=service_user())
     asyncio.run(serve_address(kept, slots, broker, tls, read_resources(resources)))

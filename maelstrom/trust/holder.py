@@ -12,7 +12,10 @@ from pathlib import Path
 from maelstrom.errors import TrustError
 from maelstrom.trust import build, files
 
-_HINT = "make one with `maelstrom-admin ca issue` on the host of the authority"
+_HINT = (
+    "make one with `maelstrom-admin ca issue` on the host of the authority; without any, "
+    "only unix:PATH and plain:127.0.0.1:PORT can be used"
+)
 
 
 class Holder:

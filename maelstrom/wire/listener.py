@@ -24,6 +24,7 @@ from maelstrom.wire.dial import HANDSHAKE_S_MAX
 
 HANDSHAKES_MAX = 256
 BACKLOG = 1024
+ALL = "::"
 PAUSE_S = 0.5
 """How long nothing is accepted when there are no file descriptors left."""
 
@@ -104,7 +105,15 @@ class Listener:
 
 def _open(address: Address) -> list[socket.socket]:
     try:
-        return [_open_unix(address)] if address.path else _open_tcp(address)
+        if address.path:
+            return [_open_unix(address)]
+        try:
+            return _open_tcp(address)
+        except OSError:
+            if address.host != ALL:
+                raise
+            # It stands for all addresses: a host without IPv6 has others.
+            return _open_tcp(address._replace(host="0.0.0.0"))
     except OSError as error:
         raise InfrastructureError(
             f"cannot listen on {address}: {error.strerror or error}"
@@ -143,7 +152,7 @@ def _bind(family: int, where: tuple[object, ...]) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != "::")
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != ALL)
         sock.bind(where)
         sock.listen(BACKLOG)
         sock.setblocking(False)

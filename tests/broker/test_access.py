@@ -137,7 +137,7 @@ async def test_revoked_is_refused_and_an_open_connection_ends(
     ann, bob = secured.trust.tls("client/ann"), secured.trust.tls("client/bob")
     anns, bobs = [await secured.knock(tls, Role.CLIENT) for tls in (ann, bob)]
     secured.trust.authority.revoke("client/ann", now=NOW)
-    await asyncio.wait_for(anns.ended.wait(), 10)
+    await asyncio.wait_for(anns.ended.wait(), 30)
     again = await secured.knock(ann, Role.CLIENT)
     assert again.error is not None
     assert "of client/ann was revoked" in again.error.message
@@ -231,5 +231,5 @@ async def test_without_a_certificate_one_can_only_ask_for_one(secured: Secured) 
         await loop.create_connection(
             lambda v=visitor: v.connection, "127.0.0.1", secured.address.port, ssl=bare
         )
-        await asyncio.wait_for(visitor.ended.wait(), 10)
+        await asyncio.wait_for(visitor.ended.wait(), 30)
         assert not visitor.heard

@@ -28,7 +28,7 @@ async def until(visitor: Visitor, kind: type, count: int = 1) -> list[object]:
             return found
         assert not visitor.ended.is_set(), visitor.error
         visitor.happened.clear()
-        await asyncio.wait_for(visitor.happened.wait(), 10)
+        await asyncio.wait_for(visitor.happened.wait(), 30)
 
 
 async def add_all(secured: Secured) -> tuple[Visitor, Visitor]:
@@ -64,7 +64,7 @@ async def test_a_monitor_sees_who_is_here_and_what_waits(secured: Secured) -> No
 async def test_a_monitor_may_only_look(secured: Secured, message: messages.Message) -> None:
     _, client = await add_all(secured)
     monitor = await secured.knock(secured.trust.tls("monitor/board"), Role.ADMIN, message)
-    await asyncio.wait_for(monitor.ended.wait(), 10)
+    await asyncio.wait_for(monitor.ended.wait(), 30)
     assert monitor.error is not None
     assert "of monitor/board has the wrong role: this needs admin" in monitor.error.message
     assert len(secured.broker.jobs) == 5
@@ -94,7 +94,7 @@ async def test_a_worker_that_was_drained_stays_so_when_it_comes_anew(secured: Se
     )
     await until(admin, messages.Done)
     worker.connection.leave()
-    await asyncio.wait_for(worker.ended.wait(), 10)
+    await asyncio.wait_for(worker.ended.wait(), 30)
     tls = secured.trust.tls("worker/alpha")
     again = await secured.knock(tls, Role.WORKER, messages.Join("alpha", 1))
     admin.connection.send(messages.AskState())
@@ -147,4 +147,4 @@ async def test_a_broker_stops_when_its_jobs_have_ended(secured: Secured) -> None
     assert not ended.is_set()
     for number in range(1, 6):
         client.connection.send(messages.Cancel(number, even_running=True))
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 30)

@@ -118,10 +118,10 @@ async def test_one_worker_certificate_is_for_one_worker(secured: Secured) -> Non
     join = messages.Join("beta", 1)
     first = await secured.knock(alpha, Role.WORKER, join)
     second = await secured.knock(alpha, Role.WORKER, join)
-    await asyncio.wait_for(second.ended.wait(), 10)
+    await asyncio.wait_for(second.ended.wait(), 30)
     assert second.error is not None
     assert "worker/alpha is here already, from worker/alpha at 127.0.0.1:" in second.error.message
     assert not first.ended.is_set()
     assert [worker.name for worker in secured.broker.workers.values()] == ["alpha"]
     first.connection.leave()
-    await asyncio.wait_for(first.ended.wait(), 10)
+    await asyncio.wait_for(first.ended.wait(), 30)

@@ -10,6 +10,8 @@ from maelstrom.cli.commands import broker, worker
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("MAELSTROM_BROKER", "MAELSTROM_IDENTITY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "system"))
     return tmp_path
@@ -43,7 +45,8 @@ def test_the_nearest_source_holds_and_is_named(home: Path) -> None:
     both = {**every, "MAELSTROM_WORKER_SLOTS": "5"}
     assert shown("slots", env=both) == "slots = 5 # MAELSTROM_WORKER_SLOTS"
     assert shown("slots", "--slots", "6", env=both) == "slots = 6 # command line"
-    assert shown("identity") == "# identity is not set # default"
+    assert shown("name") == "# name is not set # default"
+    assert shown("identity") == f'identity = "{home}/own/maelstrom/worker" # default'
 
 
 def test_one_file_may_be_asked_for_or_none(home: Path, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class Secured:
         """Come as this, and stay until something happened: a message, or the end."""
         visitor = Visitor(role, send)
         await (await dial(self.address, tls)).attach(visitor.connection)
-        await asyncio.wait_for(visitor.happened.wait(), 10)
+        await asyncio.wait_for(visitor.happened.wait(), 30)
         return visitor
 
     async def close(self) -> None:

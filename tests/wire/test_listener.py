@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from maelstrom.errors import InfrastructureError
+from maelstrom.wire import listener as listener_module
 from maelstrom.wire.address import Address, parse
 from maelstrom.wire.connection import Connection
 from maelstrom.wire.listener import Listener
@@ -33,6 +34,23 @@ async def test_all_addresses_of_a_name_get_one_port() -> None:
     listener = Listener(parse("plain:localhost:0"), _never)
     ports = {sock.getsockname()[1] for sock in listener._sockets}
     assert ports == {listener.address.port}
+    await listener.close()
+
+
+@pytest.mark.parametrize("lacks_sockets", [False, True])
+async def test_all_addresses_of_a_host_without_ipv6_are_the_others(
+    monkeypatch: pytest.MonkeyPatch, lacks_sockets: bool
+) -> None:
+    real = listener_module._bind
+
+    def bind(family: int, where: tuple[object, ...]) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise listener_module._NotHere if lacks_sockets else OSError(99, "Cannot assign")
+        return real(family, where)
+
+    monkeypatch.setattr(listener_module, "_bind", bind)
+    listener = Listener(parse("[::]:0"), _never)
+    assert [sock.getsockname()[0] for sock in listener._sockets] == ["0.0.0.0"]
     await listener.close()
 
 
