@@ -40,6 +40,8 @@ MTIME_NS = 946_684_800 * 10**9
 """The modification time of all content, as seen in containers: the first second of 2000, UTC."""
 TOUCH_INTERVAL_NS = 600 * 10**9
 CHUNK_BYTES = 1 << 20
+LEFT_BEHIND = {"gate", "lock", "usage", "usage.new"}
+"""What a user that ends late makes anew of a store that was removed under it."""
 FICLONE = 0x40049409
 
 
@@ -87,7 +89,8 @@ class DiskStore:
         if not tag.exists():
             # Another user of the same new store may be making it: it makes its tag first of all, so
             # whoever sees anything of that store sees the tag when it looks again.
-            if any(self.root.iterdir()) and not tag.exists():
+            names = {path.name for path in self.root.iterdir()}
+            if names - LEFT_BEHIND and not tag.exists():
                 raise StoreError(
                     f"`{self.root}` is not empty and not a store of ours",
                     hint="remove it if nothing in it is yours, or name one that does not exist yet",

@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -311,3 +312,17 @@ def test_closing_twice_does_no_harm_and_frees_the_lock(tmp_path: Path) -> None:
     with (tmp_path / "store" / "lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert list((tmp_path / "store" / "users").iterdir()) == []
+
+
+def test_a_store_that_was_removed_while_somebody_used_it_is_made_anew(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    late = DiskStore(root, size_bytes_max=1 << 30)
+    put(late, b"content")
+    shutil.rmtree(root)
+    root.mkdir()
+    with pytest.raises(StoreError):
+        late.close()
+    assert any(root.iterdir()), "it left something"
+    store = DiskStore(root, size_bytes_max=1 << 30)
+    assert store.read(put(store, b"more")) == b"more"
+    store.close()
