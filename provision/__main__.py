@@ -187,7 +187,11 @@ def add(inventory: Path, name: str, host: str, slots: int, **flags: Unpack[Flags
     if not flags["shows_only"]:
         inventory.write_text(text)
         click.echo(f"{name} is in {inventory.name} now")
-    _finish(is_whole=run.up())
+    is_whole = run.up()
+    if run.is_declined:
+        inventory.write_text(before)
+        click.echo(f"{name} is not in {inventory.name}")
+    _finish(is_whole=is_whole)
 
 
 @cluster.command()

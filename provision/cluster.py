@@ -53,6 +53,7 @@ class Run:
     say: Callable[[str], None]
     ask: Callable[[str], bool]
     authority: Signer
+    is_declined: bool = False
     _archives: dict[Target, Archive] = field(default_factory=dict)
 
     def up(self) -> bool:
@@ -92,14 +93,18 @@ class Run:
                 f"worker `{worker}` is on the broker's host",
                 hint="remove its table from the inventory, then `nox -s cluster_up`",
             )
-        if self.options.shows_only:
-            self.say(f"{worker}: its certificates would be revoked")
-        else:
-            self._revoke(host)
         if is_gone:
-            return True
-        self.options = replace(self.options, limit=frozenset({host.name}))
-        return self.down()
+            question = f"is {worker} gone for good? then its certificates are revoked"
+            is_meant = self.options.is_confirmed or self.options.shows_only or self.ask(question)
+            if not is_meant:
+                return False
+        else:
+            self.options = replace(self.options, limit=frozenset({host.name}))
+            if not self.down():
+                return False
+        if not self.options.shows_only:
+            self._revoke(host)
+        return True
 
     def _revoke(self, host: Host) -> None:
         who = identity("worker", host)
@@ -109,7 +114,8 @@ class Run:
     @contextlib.contextmanager
     def connected(self, *, is_locked: bool) -> Iterator[Survey]:
         with ExitStack() as stack:
-            stack.enter_context(self.state.locked())
+            if is_locked:
+                stack.enter_context(self.state.locked())
             passwords = Passwords(may_ask=self.options.asks_sudo)
             survey = connect_all(self._chosen(), self._keyring(), passwords, self._accept, stack)
             if is_locked:
@@ -204,6 +210,7 @@ class Run:
             return is_whole
         if not self.options.is_confirmed and not self.ask("make these changes?"):
             self.say("nothing was changed")
+            self.is_declined = True
             return False
         rollout = Rollout(
             machines=survey.machines,

@@ -28,13 +28,13 @@ def follow(run: Run, lines: int, *, is_followed: bool, say: Callable[[str], None
         def tell(name: str) -> None:
             units = " ".join(f"-u {layout.unit(role)}" for role in run.inventory.host(name).roles)
             more = " -f" if is_followed else ""
-            command = f"exec journalctl --no-pager -o short-iso -n {lines}{more} {units}"
+            command = f"journalctl --no-pager -o short-iso -n {lines}{more} {units}"
 
             def hear(line: str) -> None:
                 with lock:
                     say(f"{name}: {line}")
 
-            survey.machines[name].run(command, hear)
+            survey.machines[name].follow(command, hear)
 
         _, errors = in_parallel(tell, survey.facts, survey.close)
         return not survey.failures and not errors

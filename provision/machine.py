@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from maelstrom.errors import UserError
@@ -47,22 +47,29 @@ SETTINGS = (
 )
 
 
+class HostTaken(UserError):
+    """Somebody else is changing a host."""
+
+
 @dataclass(slots=True)
 class Passwords:
     """The password for sudo, asked for once, when a host first wants it."""
 
     may_ask: bool
     _known: str | None = None
+    # Hosts are reached at the same time.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, who: str) -> str:
         """Return it."""
-        if self._known is None:
-            if not self.may_ask:
-                raise UserError(
-                    f"sudo wants a password of {who}", hint="say `--ask-sudo`, and it is asked for"
-                )
-            self._known = getpass.getpass(f"password of {who} for sudo: ")
-        return self._known
+        if not self.may_ask:
+            raise UserError(
+                f"sudo wants a password of {who}", hint="say `--ask-sudo`, and it is asked for"
+            )
+        with self._lock:
+            if self._known is None:
+                self._known = getpass.getpass(f"password of {who} for sudo: ")
+            return self._known
 
 
 class Machine:
@@ -88,6 +95,10 @@ class Machine:
     def run(self, text: str, on_line: Callable[[str], None] | None = None) -> Done:
         """Run a shell script as root."""
         return self._as_root("sh -s", text.encode(), on_line)
+
+    def follow(self, command: str, on_line: Callable[[str], None]) -> Done:
+        """Run a command as root that may be silent for as long as it likes."""
+        return self._remote.run(self._become + command, self._first_line, on_line, silence_s=None)
 
     def _as_root(
         self, command: str, stdin: bytes, on_line: Callable[[str], None] | None = None
@@ -137,7 +148,7 @@ class Machine:
             answer = channel.makefile("r")
             if answer.readline().strip() != "held":
                 holder = answer.readline().strip() or "somebody"
-                raise UserError(
+                raise HostTaken(
                     f"{holder} is changing {self.host.name} at this moment",
                     hint="wait until that is done; a lock is gone"
                     f" {LOCK_HEARD_S_MAX} s after the last sign of life of its holder",

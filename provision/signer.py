@@ -1,9 +1,11 @@
 """The operator's authority: it signs what hosts ask for, and keeps its key on this machine."""
 
+import re
 import threading
 from pathlib import Path
 
 from maelstrom.errors import TrustError
+from maelstrom.trust import build, files
 from maelstrom.trust.authority import Authority, clock
 from maelstrom.trust.holder import Holder
 from maelstrom.trust.identity import Identity, Role
@@ -35,7 +37,7 @@ class Signer:
                     self._opened = Authority.create(self._directory, self._name, now=clock())
             return self._opened
 
-    def trust(self, *, is_forced: bool) -> Trust:
+    def trust(self, *, is_forced: bool = False) -> Trust:
         """Return what plans need to know."""
         authority = self._authority
         return Trust(authority.certificate, authority.revocation_list, clock(), is_forced)
@@ -55,12 +57,15 @@ class Signer:
     def client(self, directory: Path, name: str) -> Path:
         """Return a directory with a certificate for running tests, made or renewed if need be."""
         holder = Holder(directory)
-        who = Identity(Role.CLIENT, name)
+        # Names of users may have characters in them that identities may not.
+        who = Identity(Role.CLIENT, re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "operator")
         if not self._is_good(holder):
             request = holder.request(str(who))
             signed = self._authority.issue(request, who, now=clock())
             authority, revoked = self._authority.pem, self._authority.revocation_list
             holder.install(signed, authority, revoked)
+        elif holder.revoked.read_bytes() != self._authority.revocation_list:
+            files.write(holder.revoked, self._authority.revocation_list, files.PUBLIC)
         return directory
 
     def _is_good(self, holder: Holder) -> bool:
@@ -69,7 +74,8 @@ class Signer:
             is_ours = holder.authority.read_bytes() == self._authority.pem
         except (OSError, TrustError):
             return False
-        return is_ours and (days_left(text, clock()) or 0) > CLIENT_DAYS_MIN
+        is_revoked = build.from_pem(text.encode()).serial_number in self.trust().revoked
+        return is_ours and not is_revoked and (days_left(text, clock()) or 0) > CLIENT_DAYS_MIN
 
     def revoke(self, who: Identity) -> int:
         """Believe no certificate of somebody any more; return how many those were."""

@@ -19,7 +19,8 @@ from provision.inventory import Login
 
 CONNECT_S_MAX = 10
 AUTHENTICATION_S_MAX = 20
-SILENCE_S_MAX = 600.0
+# A worker may take 900 s to end what it runs.
+SILENCE_S_MAX = 1200.0
 KEEPALIVE_S = 5
 # A host that acknowledges nothing for so long is gone.
 DEAD_AFTER_MS = 20_000
@@ -81,12 +82,13 @@ class Remote:
         command: str,
         stdin: bytes = b"",
         on_line: Callable[[str], None] | None = None,
+        silence_s: float | None = SILENCE_S_MAX,
     ) -> Done:
         """Run a command to its end; `on_line` gets each line of its output as it comes."""
         try:
             channel = self._connection.transport.open_session(timeout=CONNECT_S_MAX)
             with contextlib.closing(channel):
-                channel.settimeout(SILENCE_S_MAX)
+                channel.settimeout(silence_s)
                 channel.exec_command(command)
                 feeder = threading.Thread(target=_feed, args=(channel, stdin), daemon=True)
                 feeder.start()
@@ -101,7 +103,7 @@ class Remote:
                 reader.join()
                 status = channel.recv_exit_status()
         except TimeoutError as error:
-            raise Unreachable(f"it said nothing for {SILENCE_S_MAX:g} s") from error
+            raise Unreachable(f"it said nothing for {silence_s:g} s") from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise Unreachable(f"the connection was lost: {_reason(error)}") from error
         if status < 0:

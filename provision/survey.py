@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from maelstrom.errors import MaelstromError
 from provision.facts import Facts
 from provision.inventory import Host, Inventory
-from provision.machine import Machine, Passwords
+from provision.machine import HostTaken, Machine, Passwords
 from provision.parallel import in_parallel
 from provision.ssh import Keyring, UnknownHostKey, connect
 
@@ -90,4 +90,6 @@ def lock_all(survey: Survey, stack: ExitStack) -> None:
 
     _, errors = in_parallel(lock, survey.machines)
     for name, error in errors.items():
+        if isinstance(error, HostTaken):
+            raise error
         survey.fail(name, error)
