@@ -17,7 +17,7 @@ from maelstrom.client.launch import cache_directory
 from maelstrom.client.outputs import write_outputs
 from maelstrom.client.session import CLOSE_S_MAX, Session
 from maelstrom.client.split import SplitEngine
-from maelstrom.errors import MaelstromError, ProtocolError
+from maelstrom.errors import ProtocolError
 from maelstrom.layers.hasher import Hasher
 from maelstrom.model.outcome import (
     Cancelled,
@@ -239,7 +239,9 @@ def run(
     finally:
         engine.close(timeout_s=CLOSE_S_MAX)
     if engine.failure is not None:
-        raise MaelstromError(engine.failure.message, hint=engine.failure.hint)
+        if printer.status:
+            raise SystemExit(engine.failure.exit_status)  # Each job has told of it.
+        raise engine.failure
     sys.stdout.flush()
     if printer.status:
         raise SystemExit(printer.status)

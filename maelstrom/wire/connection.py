@@ -105,6 +105,7 @@ class Connection(asyncio.Protocol):
         """Called first of all; raises TrustError to turn the other end away."""
         self.certificate: Certificate | None = None
         self.is_final = False
+        self._where = "this machine"
         self._content_left = 0
         self._counted = 0
         self._uncounted_bytes = 0
@@ -114,6 +115,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        found = transport.get_extra_info("peername")
+        if isinstance(found, tuple):
+            self._where = f"{found[0]}:{found[1]}"
         try:
             if self.guard is not None:
                 self.guard(transport)
@@ -136,9 +140,7 @@ class Connection(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """Who the other end is, for a person."""
-        found = self._transport.get_extra_info("peername") if self._transport else None
-        where = f"{found[0]}:{found[1]}" if isinstance(found, tuple) else "this machine"
-        return f"{self.certificate.identity} at {where}" if self.certificate else where
+        return f"{self.certificate.identity} at {self._where}" if self.certificate else self._where
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()

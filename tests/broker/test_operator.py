@@ -148,3 +148,21 @@ async def test_a_broker_stops_when_its_jobs_have_ended(secured: Secured) -> None
     for number in range(1, 6):
         client.connection.send(messages.Cancel(number, even_running=True))
     await asyncio.wait_for(ended.wait(), 30)
+
+
+async def test_who_comes_and_goes_is_logged_with_name_and_place(
+    secured: Secured, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "maelstrom")
+    worker, client = await add_all(secured)
+    for visitor in (worker, client):
+        visitor.connection.leave()
+        await asyncio.wait_for(visitor.ended.wait(), 30)
+    while len(secured.broker.workers) + len(secured.broker.clients):
+        await asyncio.sleep(0.01)
+    told = [(record.msg, record.fields["peer"]) for record in caplog.records]  # type: ignore[attr-defined]
+    events = [event for event, _ in told]
+    assert sorted(events) == ["client joined", "client left", "worker joined", "worker lost"]
+    for event, peer in told:
+        who = "worker/alpha" if event.startswith("worker") else "client/ann"
+        assert peer.startswith(f"{who} at 127.0.0.1:")
