@@ -1,6 +1,7 @@
 """What a job may ask for beyond the usual: devices, files out, a terminal, identities, powers."""
 
 import asyncio
+import os
 import signal
 from typing import Any
 
@@ -69,6 +70,13 @@ def test_chosen_devices_work_and_dev_cannot_be_changed(sandbox: Sandbox) -> None
     script = "echo x > /dev/null && echo works; echo > /dev/new; rm /dev/null; ls /dev/null"
     outcome = sandbox.run("sh", "-c", script, devices=("null",), user=0, group=0)
     assert text(outcome) == "works\n/dev/null\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="no /dev/fuse here")
+def test_fuse_is_there_for_who_asks_for_it_and_for_nobody_else(sandbox: Sandbox) -> None:
+    outcome = sandbox.run("sh", "-c", "ls /dev/fuse /dev/null", devices=("fuse",))
+    assert text(outcome) == "/dev/fuse\n"
+    assert "fuse" not in text(sandbox.run("ls", "/dev"))
 
 
 def test_shared_memory_is_the_jobs_own(sandbox: Sandbox) -> None:
