@@ -30,7 +30,7 @@ from maelstrom.layers.build import BuiltLayer, Hasher, build, files
 from maelstrom.model.digest import Digest
 from maelstrom.model.environment import CONTAINER_ENVIRONMENT
 from maelstrom.model.layer import PROJECT_ROOT, Python, SharedLibraries
-from maelstrom.model.spec import JobSpec, Limits, Network
+from maelstrom.model.spec import JobSpec, Limits, Network, RootFileSystem
 
 PLAIN_ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
 PYTHON_FRAMEWORKS = ("pytest", "unittest")
@@ -259,6 +259,8 @@ def _world(
     extras = dict(description.extras)
     extras["outputs"] = tuple(posixpath.join(root, path) for path in extras.get("outputs", ()))
     working_directory = posixpath.normpath(posixpath.join(root, description.working_directory))
+    if "root" in extras:
+        extras["root"] = RootFileSystem(extras["root"])
     return JobSpec(
         program="/",  # Each job has its own.
         environment=tuple(sorted(environment.items())),

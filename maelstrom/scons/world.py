@@ -7,7 +7,7 @@ from typing import Any
 from maelstrom.scons import keywords
 from maelstrom.scons.keywords import Complaint
 
-KEYWORDS = ("capabilities", "devices", "identities", "outputs", "uptime")
+KEYWORDS = ("capabilities", "devices", "identities", "outputs", "read_only", "uptime")
 DEVICES = ("full", "null", "random", "shm", "tty", "urandom", "zero", "fuse")
 UPTIME_S_MAX = 100 * 365 * 24 * 3600
 
@@ -23,6 +23,8 @@ def checked(complain: Complaint, given: Mapping[str, Any], user: tuple[int, int]
     outputs = keywords.strings(complain, "outputs", given.get("outputs"))
     if outputs:
         found["outputs"] = tuple(_output(complain, path) for path in outputs)
+    if _flag(complain, "read_only", given):
+        found["root"] = "read-only"
     if _flag(complain, "identities", given):
         found["has_identities"] = True
     if _flag(complain, "capabilities", given):

@@ -240,15 +240,19 @@ def _command(pid: int) -> bytes:
 
 def test_outputs_come_back_from_each_case_and_large_input_goes_in(project: Project) -> None:
     script = "#!/bin/sh\nmkdir -p out; wc -c > out/$1; ls /dev > out/devices; exit $2\n"
-    project.write(job_dot_sh=script, big_dot_txt="x" * 300_000)
-    (project.root / "job.sh").chmod(0o755)
+    kept = "#!/bin/sh\necho > /tmp/x && ! echo > x\n"
+    project.write(job_dot_sh=script, kept_dot_sh=kept, big_dot_txt="x" * 300_000)
+    for name in ("job.sh", "kept.sh"):
+        (project.root / name).chmod(0o755)
     project.sconstruct(
         "env.MaelstromTest('job', 'job.sh', programs=['sh', 'mkdir', 'wc', 'ls'],\n"
         "    stdin='big.txt', cases={'good': ['good', '0'], 'bad': ['bad', '1']}, \n"
         "    outputs=['out', '/tmp/none'], devices=['null'])\n"
+        "env.MaelstromTest('kept', 'kept.sh', programs=['sh'], read_only=True)\n"
     )
-    ran = project.scons("test", "--maelstrom")
+    ran = project.scons("-k", "test", "--maelstrom")
     assert ran.status == 2, ran.out
+    assert ran.has("2 passed, 1 failed")
     outputs = project.root / ".maelstrom/outputs/job"
     for case in ("good", "bad"):
         assert (outputs / case / "out" / case).read_text().split() == ["300000"]

@@ -17,6 +17,7 @@ COMPLAIN = keywords.Complaint("MaelstromTest", "t")
         ({}, {}),
         ({"devices": "null"}, {"devices": ("null",)}),
         ({"devices": []}, {"devices": ()}),
+        ({"read_only": True}, {"root": "read-only"}),
         (
             {"outputs": ["#out/", "a/b", "/tmp/x"]},
             {"outputs": ("out", "a/b", "/tmp/x")},
@@ -41,6 +42,7 @@ def test_what_was_asked_for_becomes_fields(given: dict[str, Any], extras: dict[s
         ({"outputs": "/"}, "outputs: '/' must be a path in the project"),
         ({"outputs": "#"}, "outputs: '#' must be a path in the project"),
         ({"identities": 1}, "identities=1 must be True or False"),
+        ({"read_only": "yes"}, "read_only='yes' must be True or False"),
         ({"capabilities": True}, 'say user="root", too'),
         ({"uptime": -1}, "uptime=-1 must be a whole number"),
         ({"uptime": "long"}, "uptime='long' must be a whole number"),
