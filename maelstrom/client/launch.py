@@ -49,6 +49,7 @@ class TestClient:
         uses_cache: bool = True,
     ) -> None:
         told = reporter(ui, sys.stdout, junit=_path(project, junit))
+        self._driver: Driver
         self._hasher: Hasher | None = None
         self._planner: PlainPlanner | ContainerPlanner
         engine: Engine
@@ -60,9 +61,11 @@ class TestClient:
             def session(broker: str | None) -> Session:
                 return Session(broker=broker, slots=slots, store_root=cache / "store")
 
-            engine = session(broker)
+            shared = session(broker)
+            shared.on_note = lambda text: self._driver.note(text)  # noqa: PLW0108  # Not yet there.
+            engine = shared
             if broker is not None:
-                engine = SplitEngine(engine, lambda: session(None))
+                engine = SplitEngine(shared, lambda: session(None))
             self._hasher = Hasher(cache / "digests")
             self._planner = ContainerPlanner(self._hasher, engine.offer)
         else:

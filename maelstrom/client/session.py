@@ -100,6 +100,9 @@ class Session:
         self._is_greeted = False
         self._backoff = Backoff(random.random)
         self._reconnecting: asyncio.Task[None] | None = None
+        self.on_note: Callable[[str], None] | None = None
+        """Told, for a person, that the broker is away for longer than a moment, and back."""
+        self._is_away = False
         self._spare: socket.socket | None = None
         self._thread: threading.Thread | None = None
         # What other threads ask for, and whether the loop knows that something is there.
@@ -261,6 +264,7 @@ class Session:
                 await reached.attach(self._connection)
             except MaelstromError as error:
                 if isinstance(error, ConnectionLost) and loop.time() - lost < RECONNECT_S_MAX:
+                    self._note_away(f"{error.message}; it is tried for {RECONNECT_S_MAX:.0f} s")
                     continue
                 self._fail(error)
             return
@@ -389,6 +393,9 @@ class Session:
                 assert self._connection is not None
                 self._token = token
                 self._backoff.reset()
+                if self._is_away:
+                    self._is_away = False
+                    self._note("the broker is there again")
                 self._uploader.welcomed(self._connection, token, is_local=is_local)
                 self._handle(router.Connected(is_resumed))
             case messages.Ping() | messages.Goodbye():
@@ -409,6 +416,15 @@ class Session:
             return
         reason = error or InfrastructureError("the broker ended the connection")
         self._explain(reason)
+
+    def _note_away(self, text: str) -> None:
+        if not self._is_away:
+            self._is_away = True
+            self._note(text)
+
+    def _note(self, text: str) -> None:
+        if self.on_note is not None:
+            self.on_note(text)
 
     def _child_ended(self, child: Child) -> None:
         asyncio.get_running_loop().remove_reader(child.pidfd)

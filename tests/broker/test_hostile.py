@@ -130,6 +130,21 @@ BREACHES = {
         frame(encode(messages.Want((Digest.of(b""),))).replace(b"e3b0", b"../x")),
         "cannot be read",
     ),
+    "a job without a number": (
+        Role.CLIENT,
+        frame(encode(messages.Submit(0, b"spec", ()))),
+        "cannot have the number 0",
+    ),
+    "outcomes that never were": (
+        Role.CLIENT,
+        frame(encode(messages.Ping(heard=5))),
+        "so many were not sent",
+    ),
+    "two workers in one": (
+        Role.WORKER,
+        frame(encode(messages.Join("x", 1))) * 2,
+        "joined twice",
+    ),
     "no slots": (Role.WORKER, frame(encode(messages.Join("x", 0))), "without slots"),
     "a report before joining": (
         Role.WORKER,
@@ -148,6 +163,35 @@ def test_a_breach_is_answered_with_its_reason(crew: Crew, name: str) -> None:
     assert reason in peer.goodbye().message
     peer.close()
     assert is_serving(crew)
+
+
+def test_what_is_resumed_and_was_never_there_is_unknown(crew: Crew) -> None:
+    first, token = client(crew)
+    first.close()
+    again = Peer(crew, greeting(Role.CLIENT, token))
+    again.body()
+    welcome = again.until(messages.Welcome)
+    assert isinstance(welcome, messages.Welcome)
+    assert welcome.is_resumed
+    again.send(messages.Resume((1, 7, 7, -3)))
+    assert again.until(messages.Unknown) == messages.Unknown((1, 7, -3))
+    # A token is good for one kind of peer.
+    other = Peer(crew, greeting(Role.WORKER, token))
+    other.body()
+    welcome = other.until(messages.Welcome)
+    assert isinstance(welcome, messages.Welcome)
+    assert not welcome.is_resumed
+    again.close()
+    other.close()
+
+
+def test_a_worker_that_holds_what_it_was_not_given_is_to_end_it(crew: Crew) -> None:
+    worker = Peer(crew, greeting(Role.WORKER))
+    worker.body()
+    worker.until(messages.Welcome)
+    worker.send(messages.Join("liar", 1, (), ((JOB, 3),)))
+    assert worker.until(messages.Kill, Codec(messages.BrokerToWorker)) == messages.Kill(JOB, 3)
+    worker.close()
 
 
 def test_a_worker_that_reports_what_it_was_not_given_changes_nothing(crew: Crew) -> None:

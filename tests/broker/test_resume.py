@@ -99,6 +99,21 @@ async def test_what_is_taken_back_during_a_cut_is_told_as_such(grid: Grid) -> No
     assert grid.outcomes == {"0": Cancelled()}
 
 
+async def test_a_person_hears_that_the_broker_is_away_and_back(grid: Grid) -> None:
+    session = grid.add_session(f"plain:127.0.0.1:{grid.port}")
+    notes: list[str] = []
+    session.on_note = notes.append
+    await grid.welcomed(session)
+    await grid.stop_broker()
+    while not notes:
+        await asyncio.sleep(0.01)
+    await grid.start_broker()
+    while len(notes) < 2:
+        await asyncio.sleep(0.01)
+    assert "cannot reach the broker at plain:127.0.0.1" in notes[0]
+    assert notes[1:] == ["the broker is there again"]
+
+
 async def test_a_broker_that_lost_its_memory_is_given_everything_anew(grid: Grid) -> None:
     grid.add_worker(f"plain:127.0.0.1:{grid.port}")
     session = grid.add_session(f"plain:127.0.0.1:{grid.port}")
