@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def sim(session: nox.Session) -> None:
-    """Play clusters from 10 000 seeds, and daemons from 1 000; `-- SEED` plays one again."""
+    """Play clusters from 10 000 seeds, and daemons from 500; `-- SEED` plays one again."""
     session.install("-e", ".[test]")
     one = {"MAELSTROM_SEED": session.posargs[0]} if session.posargs else {}
     env = {"MAELSTROM_SEEDS": "10000", "MAELSTROM_SCALE": "1", **one}

@@ -31,18 +31,18 @@ async def test_jobs_outlive_the_broker(how: signal.Signals, grid: Grid) -> None:
     worker = grid.add_worker(f"plain:127.0.0.1:{grid.port}")
     session = grid.add_session(f"plain:127.0.0.1:{grid.port}")
     await grid.welcomed(session, worker)
-    for number in range(24):
-        grid.submit(session, str(number), 100)
+    for number in range(14):
+        grid.submit(session, str(number), 80)
     while len(grid.told) < 4:
         await asyncio.sleep(0.01)
     grid.end_broker_process(how)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.1)
     await grid.start_broker_process()
     await grid.done()
-    assert grid.told == dict.fromkeys((str(number) for number in range(24)), 1)
+    assert grid.told == dict.fromkeys((str(number) for number in range(14)), 1)
     assert all(isinstance(outcome, Exited) for outcome in grid.outcomes.values()), grid.outcomes
     # What was on the worker was not run again; what a kill cut off between two takes may be.
-    assert sum(grid.runs.values()) <= 24 + 4
+    assert sum(grid.runs.values()) <= 14 + 4
 
 
 async def test_an_outcome_waits_for_its_client(grid: Grid) -> None:
@@ -50,11 +50,11 @@ async def test_an_outcome_waits_for_its_client(grid: Grid) -> None:
     worker = grid.add_worker(f"plain:127.0.0.1:{grid.port}")
     session = grid.add_session(relay.address)
     await grid.welcomed(session, worker)
-    grid.submit(session, "0", 400)
+    grid.submit(session, "0", 150)
     while not grid.runs["0"]:
         await asyncio.sleep(0.01)
     relay.cut()
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(0.4)
     assert not grid.told
     grid.end_broker_process(signal.SIGKILL)
     await grid.start_broker_process()
