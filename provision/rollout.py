@@ -5,7 +5,8 @@ Rules of this file:
 2. The broker's host is switched first; a broker speaks with workers of the version before it.
 3. Workers that do not run yet are switched at once; those that run, one after the other, each
    stopped only when the one before it is back.
-4. A host stops at its first failure. Where daemons ran before, they get back what they ran with;
+4. A release that runs is not changed anywhere when a host could not be prepared for it.
+5. A host stops at its first failure. Where daemons ran before, they get back what they ran with;
    and when a release was changed, so do all hosts that were switched before.
 """
 
@@ -65,6 +66,9 @@ class Rollout:
     def run(self) -> dict[str, MaelstromError]:
         """Do all of it; return what went wrong by host."""
         self._on_all(self._prepare, list(self.plans))
+        if self.failures and self._changes_release():
+            self._hold(list(self.plans), f"{next(iter(self.failures))} could not be prepared")
+            return self.failures
         self._switch_broker()
         at_once, in_turn = self._turns()
         self._on_all(self._switch, at_once)

@@ -145,6 +145,14 @@ def test_a_worker_that_fails_keeps_those_behind_it_as_they_are_and_all_go_back(
     assert not [line for line in hosts.of("w2") if "switch" in line]
 
 
+def test_no_release_is_changed_when_a_host_cannot_be_prepared_for_it(tmp_path: Path) -> None:
+    hosts = Hosts(lambda host, title: host == "w2" and title.startswith("install"))
+    failures = _roll_out(hosts, *_running(), tmp_path)
+    assert failures["broker"].message == "not changed, because w2 could not be prepared"
+    assert failures["w1"].message == "not changed, because w2 could not be prepared"
+    assert not [line for line in hosts.log if "switch" in line or "start" in line]
+
+
 def test_a_broker_that_fails_leaves_all_workers_as_they_are(tmp_path: Path) -> None:
     hosts = Hosts(lambda host, title: host == "broker" and title.startswith("start"))
     failures = _roll_out(hosts, *_running(), tmp_path)
