@@ -170,6 +170,7 @@ class Run:
 
     def _plan(self, survey: Survey, *, is_forced: bool) -> dict[str, HostPlan]:
         templates = Templates({path.name: path.read_text() for path in _UNITS.iterdir()})
+        self.state.open()  # The authority is made in it, if there is none.
         trust = self.authority.trust(is_forced=is_forced)
         plans = {}
         for name, facts in survey.facts.items():
