@@ -36,6 +36,8 @@ PLAIN_ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": 
 PYTHON_FRAMEWORKS = ("pytest", "unittest")
 STDIN_INLINE_BYTES_MAX = 64 << 10
 """In a container more than this is a layer; less is part of each job's spec."""
+INTERPRETER_LAYERS = 2
+PATH_VARIABLES = {"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP"}
 STDIN_BYTES_MAX = 4 << 20
 """Of a plain process, where all of it is part of the spec."""
 TEST_PATTERNS = ("test_", "_test.py")
@@ -101,6 +103,7 @@ class ContainerPlanner:
             spec=_world(
                 description,
                 layers=tuple(dict.fromkeys(digests)),
+                template_layers=_template_layers(digests, environment),
                 environment=environment,
                 root=PROJECT_ROOT,
                 stdin_file=_stdin_file(description.stdin),
@@ -150,6 +153,16 @@ class ContainerPlanner:
             if key not in self._shared:
                 self._shared[key] = make()
             return list(self._shared[key])
+
+
+def _template_layers(digests: list[Digest], environment: Mapping[str, str]) -> int:
+    """Return how many layers the interpreter that is loaded once must see.
+
+    Those of the system and of Python, which all targets share, unless the environment makes it look
+    elsewhere, too.
+    """
+    seen = digests if PATH_VARIABLES & environment.keys() else digests[:INTERPRETER_LAYERS]
+    return len(dict.fromkeys(seen))
 
 
 def detected(description: Description) -> str:
@@ -255,6 +268,7 @@ def _world(
     environment: Mapping[str, str],
     root: str,
     stdin_file: str = "",
+    template_layers: int = 0,
 ) -> JobSpec:
     extras = dict(description.extras)
     extras["outputs"] = tuple(posixpath.join(root, path) for path in extras.get("outputs", ()))
@@ -265,6 +279,7 @@ def _world(
         program="/",  # Each job has its own.
         environment=tuple(sorted(environment.items())),
         layers=layers,
+        template_layers=template_layers,
         working_directory=working_directory,
         mounts=recipes.mounts(description.mounts, project=description.project),
         network=Network(description.network),

@@ -133,6 +133,8 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     template_arguments: int = 0
     """How many of the arguments start a template: a process that does what all such jobs begin
     with, and of which each job is a fork, in a container of its own all the same. 0: none."""
+    template_layers: int = 0
+    """How many of the layers, from the lowest, the template sees: what is common to such jobs."""
     environment: tuple[tuple[str, str], ...] = ()
     layers: tuple[Digest, ...] = ()
     working_directory: str = "/"
@@ -238,10 +240,12 @@ _decode = msgspec.msgpack.Decoder(JobSpec).decode
 def _check_program(spec: JobSpec) -> None:
     if not spec.program:
         raise SpecError("a job needs a program")
-    if not 0 <= spec.template_arguments <= len(spec.arguments):
-        raise SpecError(
-            f"{spec.template_arguments} of {len(spec.arguments)} arguments for a template"
-        )
+    for count, things, what in (
+        (spec.template_arguments, spec.arguments, "arguments"),
+        (spec.template_layers, spec.layers, "layers"),
+    ):
+        if not 0 <= count <= len(things):
+            raise SpecError(f"{count} of {len(things)} {what} for a template")
     total = 0
     for argument in (spec.program, *spec.arguments):
         total += len(argument) + 1

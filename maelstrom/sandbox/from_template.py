@@ -21,7 +21,7 @@ class _Key(NamedTuple):
     """What the jobs of one template have in common."""
 
     before: PackedSteps
-    made_of: PackedSteps
+    root: PackedSteps
     program: bytes
     arguments: tuple[bytes, ...]
     environment: tuple[tuple[bytes, bytes], ...]
@@ -47,7 +47,7 @@ class FromTemplate:
         """The template there is."""
         return self._template
 
-    def choose(self, before: PackedSteps, made_of: PackedSteps, step: Spawn) -> bool:
+    def choose(self, before: PackedSteps, step: Spawn) -> bool:
         """Make way for a job, and tell whether it may be a fork."""
         count = step.template_arguments
         key = None
@@ -56,22 +56,23 @@ class FromTemplate:
         has_few = step.open_files_max < SLOT_FILES_MIN
         if count and not has_few and not step.stdin_file and step.program.startswith(b"/"):
             arguments = step.arguments[: 1 + count]
-            key = _Key(before, made_of, step.program, arguments, step.environment)
+            key = _Key(before, step.template_root, step.program, arguments, step.environment)
         if key != self._key:
             self.drop()
         self._key = key
         return key is not None and key not in self._refused
 
-    def start(self, step: Spawn, directory: str, streams: tuple[int, ...]) -> Process | None:
-        """Start a job in a working directory.
+    def start(
+        self, step: Spawn, root: Root, directory: str, streams: tuple[int, ...]
+    ) -> Process | None:
+        """Start a job in a root and a working directory in it.
 
         None where it must start by itself, which will tell why if it cannot.
         """
         try:
             template = self._template = self._template or self._make(step)
-            if template.root is None:
-                template.root = self._root()
-                template.move_to(template.root, self._home)
+            template.get_ready(self._channel)
+            template.move_to(root, self._home)
             pid = self._fork(template, step, directory, streams)
             return Process(pid, os.pidfd_open(pid), time.monotonic(), template)
         except OSError:
@@ -79,14 +80,10 @@ class FromTemplate:
             return None
 
     def clean(self) -> None:
-        """After a job: keep the template if it is as new, and its root if that is."""
+        """After a job: keep the template if it is as new."""
         template = self._template
-        if template is None:
-            return
-        if template.is_spent or not template.is_as_new():
+        if template is not None and (template.is_spent or not template.is_as_new()):
             self.drop()
-        elif template.root is not None and not self._roots.renew(template.root):
-            template.root = None
 
     def drop(self) -> None:
         """End the template, with all that is left of its jobs."""
@@ -96,11 +93,10 @@ class FromTemplate:
         for _ in reap_all():
             pass
         template.close()
-        self._roots.drop(template.root)
         self._roots.drop(template.own_root)
 
     def _make(self, step: Spawn) -> Template:
-        root = self._root()
+        root = self._roots.make(step.template_root)
         null = os.open("null", os.O_RDWR, dir_fd=self._devices)
         try:
             self._roots.enter(root)
@@ -127,10 +123,6 @@ class FromTemplate:
         """Have the next process get the PID after this one, so that all jobs have the same."""
         if self._files.last_pid >= 0:
             os.pwrite(self._files.last_pid, b"%d" % pid, 0)
-
-    def _root(self) -> Root:
-        assert self._key is not None
-        return self._roots.take(self._key.made_of) or self._roots.make(self._key.made_of)
 
     def _refuse(self) -> None:
         """Let jobs like the present one start by themselves from now on."""

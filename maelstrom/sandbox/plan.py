@@ -12,6 +12,8 @@ Rules of this file:
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from maelstrom.errors import SpecError
 from maelstrom.model.spec import (
     DEVICES,
@@ -50,6 +52,7 @@ from maelstrom.sandbox.steps import (
     UnshareIpc,
     UnshareMounts,
     Watch,
+    pack,
 )
 
 DEFAULT_SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -115,7 +118,7 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
         ),
         before=before,
         root=_root(spec, tuple(layers), write_bytes_max),
-        start=(EnterDirectory(spec.working_directory), _spawn(spec, defaults)),
+        start=(EnterDirectory(spec.working_directory), _start(spec, layers, defaults)),
         watch=Watch(
             timeout_s=spec.timeout_s,
             grace_s=spec.grace_s,
@@ -191,13 +194,28 @@ def _mount(mount: Mount, network: Network, size_bytes: int) -> Step:
             return MountMessageQueues(place)
 
 
+def _start(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Spawn | SpawnForked:
+    spawn = _spawn(spec, defaults)
+    if not spec.template_arguments or isinstance(spawn, SpawnForked):
+        return spawn
+    root = msgspec.structs.replace(
+        spec, working_directory="/", root=RootFileSystem.WRITABLE, devices=DEVICES
+    )
+    seen = tuple(layers[: spec.template_layers])
+    size_bytes = spec.limits.write_bytes_max or defaults.write_bytes_max
+    return spawn._replace(
+        template_arguments=spec.template_arguments,
+        template_root=pack(_root(root, seen, size_bytes)),
+    )
+
+
 def _spawn(spec: JobSpec, defaults: Defaults) -> Spawn | SpawnForked:
     spawn = _plain_spawn(spec, defaults)
     terminal = spec.terminal
     if not (spec.limits.kernel or spec.has_identities or spec.has_powers or terminal):
-        return spawn._replace(template_arguments=spec.template_arguments)
+        return spawn
     return SpawnForked(
-        *spawn[:-1],  # It does without a template.
+        *spawn[:-2],  # It does without a template.
         kernel_limits=spec.limits.kernel,
         user=spec.user,
         group=spec.group,

@@ -64,7 +64,7 @@ class Slot:
             self._roots, files, devices=self._devices, home=self._home, channel=channel.fileno()
         )
         self._root: Root | None = None
-        """That of the present job, unless its template has it."""
+        """That of the present job."""
         self._has_own_network = not kind.has_host_network
         self._sockets = network.SocketCounts("/proc/self") if self._has_own_network else None
         self._is_loopback_up = False
@@ -110,6 +110,7 @@ class Slot:
         except StatusLost:
             # It has killed what it is a fork of: let it try that on its own.
             self._from_template.drop()
+            self._roots.drop(self._root)
             os.close(started.descriptor)
             pipes.close()
             self.run(message, may_fork=False)
@@ -206,16 +207,22 @@ class Slot:
         if not isinstance(program, steps.Spawn) or not leaves_root:
             self._from_template.drop()
             return None
-        if not self._from_template.choose(before, made_of, program):
-            return None
-        try:
-            for step in steps.unpack(before):
-                self._prepare(step)
-        except OSError:
+        if not self._from_template.choose(before, program):
             return None
         self._pipes = self._pipes or Pipes.open()
         ends = (self._pipes.stdout_end, self._pipes.stderr_end)
-        return self._from_template.start(program, directory.path, ends)
+        try:
+            for step in steps.unpack(before):
+                self._prepare(step)
+            root = self._roots.take(made_of) or self._roots.make(made_of)
+        except OSError:
+            return None
+        started = self._from_template.start(program, root, directory.path, ends)
+        if started is None:
+            self._roots.drop(root)
+        else:
+            self._root = root
+        return started
 
     def _foresee(self, made_of: PackedSteps) -> None:
         """Do for the next job what can be done while this one runs."""

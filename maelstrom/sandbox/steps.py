@@ -204,6 +204,8 @@ class Spawn(NamedTuple):
     stdin_file: str = ""
     template_arguments: int = 0
     """How many of the arguments start a template; 0: none."""
+    template_root: tuple[tuple[object, ...], ...] = ()
+    """The packed steps of the root it starts in."""
 
     @property
     def text(self) -> str:

@@ -51,8 +51,8 @@ class Template:
     def __init__(self, step: Spawn, null: int, own_root: Root) -> None:
         """Start the program; raises OSError."""
         self.own_root = own_root
-        self.root: Root | None = None
-        """The one it sees now, if the next job may have it."""
+        self._seen: Root | None = None
+        """Where it is now."""
         self.is_spent = False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._connection = ours
@@ -73,8 +73,20 @@ class Template:
         self._objects = IpcObjects("/proc")
         self._bearing: Bearing | None = None
 
+    def get_ready(self, channel: int) -> None:
+        """Wait until it has loaded what there is to load, where that is; raises OSError.
+
+        A message on `channel` ends the waiting.
+        """
+        if self._bearing is None:
+            self._answer(START_S_MAX, channel)
+            self._bearing = Bearing.of(self.pid)
+
     def move_to(self, root: Root, home: int) -> None:
         """Have the template, and with it the next job, see a root; raises OSError."""
+        if root is self._seen:
+            return
+        self._seen = None
         try:
             namespace.enter(root.namespace, namespace.NEW_MOUNT)
             tree = mount.clone_tree("/")
@@ -88,6 +100,7 @@ class Template:
                 os.close(directory)
         finally:
             namespace.enter(home, namespace.NEW_MOUNT)
+        self._seen = root
 
     def fork(self, step: Spawn, directory: str, streams: tuple[int, ...], channel: int) -> int:
         """Start a job and return its PID; raises OSError.
@@ -102,9 +115,6 @@ class Template:
         content = json.dumps(request).encode()
         if len(content) > REQUEST_BYTES_MAX:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-        if self._bearing is None:
-            self._answer(START_S_MAX, channel)
-            self._bearing = Bearing.of(self.pid)
         socket.send_fds(self._connection, [content], streams)
         return int(self._answer(ANSWER_S_MAX, channel))
 

@@ -47,7 +47,8 @@ class Forks:
             "template_arguments": len(template),
             **fields,
         }
-        return self.sandbox.run("/usr/bin/python3", *template, code, layers=(), **fields)
+        fields = {"layers": (), **fields}
+        return self.sandbox.run("/usr/bin/python3", *template, code, **fields)
 
     def text(self, code: str, **fields: object) -> str:
         outcome = self.run(code, **fields)
@@ -72,6 +73,22 @@ def test_jobs_are_forks_of_one_process(forks: Forks) -> None:
     alone = forks.text("print(LOADED)", template_arguments=0)
     assert alone != first
     assert forks.loaded() not in (first, alone), "a job of another kind ends a template"
+
+
+def test_jobs_in_different_worlds_have_one_template_that_sees_neither(forks: Forks) -> None:
+    source = SCRIPT.replace("LOADED = ", "SEEN = os.listdir('/'); LOADED = ")
+    code = "print(LOADED, [[f'file{n}' in seen for n in (2, 3)] for seen in (SEEN, os.listdir())])"
+    told = [
+        forks.text(code, source=source, layers=layers, working_directory="/").split(None, 1)
+        for layers in (("small2",), ("small3",), ("small2", "small3"), ("small2",))
+    ]
+    assert len({loaded for loaded, _ in told}) == 1
+    assert [seen for _, seen in told] == [
+        "[[False, False], [True, False]]\n",
+        "[[False, False], [False, True]]\n",
+        "[[False, False], [True, True]]\n",
+        "[[False, False], [True, False]]\n",
+    ]
 
 
 @pytest.mark.parametrize("count", [3, 0])

@@ -80,6 +80,8 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["directory"])
+    # What was not there for the template may be for the job.
+    sys.path_importer_cache.clear()
     sys.argv[1:] = request["arguments"]
 
 
