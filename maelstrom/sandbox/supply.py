@@ -9,6 +9,7 @@ import contextlib
 from maelstrom.linux import namespace
 from maelstrom.sandbox import steps
 from maelstrom.sandbox.disposal import Disposal
+from maelstrom.sandbox.job import Surprise
 from maelstrom.sandbox.overlay import Identity, Overlays
 from maelstrom.sandbox.removal import remove_tree
 from maelstrom.sandbox.root import PackedSteps, Root, RootBuilder
@@ -78,7 +79,11 @@ class RootSupply:
 
     def leave(self) -> None:
         """Go back home; this also leaves a root's working directory."""
-        namespace.enter(self._home, namespace.NEW_MOUNT)
+        try:
+            namespace.enter(self._home, namespace.NEW_MOUNT)
+        except OSError as error:
+            # Whatever comes next would happen in a job's root.
+            raise Surprise(f"cannot leave the root of a job: {error.strerror}") from error
 
     def foresee(self, made_of: PackedSteps) -> None:
         """Make a spare where the running job's root will not do for the next."""

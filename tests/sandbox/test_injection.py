@@ -75,8 +75,8 @@ class Injected:
         return isinstance(outcome, Exited) and outcome.status == 0 and is_clean
 
     def settle(self) -> Sight:
-        """Return what the slot holds when all is well."""
-        for _ in range(3):
+        """Return what the slot holds when all is well, and it knows what to expect."""
+        for _ in range(6):
             outcome = self.run()
             assert isinstance(outcome, Exited), outcome
         return self.sight
