@@ -96,6 +96,7 @@ def test_the_sandbox_works_inside_the_workers_unit(lab: Lab) -> None:
         said = host.run(_in_unit("python -m maelstrom.sandbox --check"), check=False)
         assert "rootless containers work here" in said, f"{host.name}: {said}"
         assert "NO  " not in said
+        assert "was not handed over to us" not in said
 
 
 def test_without_the_mount_unit_no_proc_could_be_mounted(lab: Lab) -> None:
