@@ -23,8 +23,10 @@ class Journal(Ledger):
         self._is_busy = False
         rows = self._database.run("SELECT value FROM meta WHERE name = 'starts'")
         self._starts = _number(rows[0][0]) if rows else 0
-        # Before any id is given; all else may come later.
+        # Before any id is given, and whatever happens to the power; all else may come later.
+        self._database.run("PRAGMA synchronous = FULL")
         self._database.run("INSERT OR REPLACE INTO meta VALUES ('starts', ?)", self._starts + 1)
+        self._database.run("PRAGMA synchronous = NORMAL")
         self._timer = self._loop.call_later(FLUSH_S, self._flush)
 
     @property
