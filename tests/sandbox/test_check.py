@@ -28,6 +28,34 @@ def test_a_good_host_passes(sandbox: Sandbox) -> None:
     assert [finding for finding in findings.values() if not finding.is_ok] == []
 
 
+def test_a_host_without_newuidmap_gives_no_identities_and_all_else(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    findings = {finding.what: finding for finding in check()}
+    lacking = findings.pop(IDENTITIES)
+    assert not lacking.is_ok
+    assert not lacking.is_needed
+    assert "`newuidmap` is not installed" in lacking.message
+    assert "install the package uidmap" in lacking.remedy
+    del findings[GROUPS]
+    assert all(finding.is_ok for finding in findings.values())
+
+
+def test_a_host_that_hands_over_no_control_group_gives_all_else(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A directory that is no group, let alone one of ours.
+    monkeypatch.setenv("MAELSTROM_CGROUP", str(tmp_path))
+    findings = {finding.what: finding for finding in check()}
+    lacking = findings.pop(GROUPS)
+    assert not lacking.is_ok
+    assert not lacking.is_needed
+    assert "Delegate=yes" in lacking.remedy
+    del findings[IDENTITIES]
+    assert all(finding.is_ok for finding in findings.values())
+
+
 # What is said where containers cannot be made: the failure, and a part of the remedy.
 LACKING = {
     "user namespaces": (
