@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from maelstrom.errors import UserError
+from maelstrom.errors import InfrastructureError
 
 
 class LocalState:
@@ -32,7 +32,7 @@ class LocalState:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(
+                raise InfrastructureError(
                     "another run on this machine is changing this cluster",
                     hint=f"wait until it is done; it holds `{file.name}`",
                 ) from None

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maelstrom.errors import UserError
+from maelstrom.errors import InfrastructureError, UserError
 from provision import layout, script
 from provision.actions import Action, InstallRelease
 from provision.facts import Facts, read_facts
@@ -47,7 +47,7 @@ SETTINGS = (
 )
 
 
-class HostTaken(UserError):
+class HostTaken(InfrastructureError):
     """Somebody else is changing a host."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maelstrom.errors import UserError
+from maelstrom.errors import InfrastructureError
 from provision.local_state import LocalState
 
 
@@ -25,7 +25,7 @@ def test_it_is_for_its_owner_only_and_not_for_version_control(tmp_path: Path) ->
 def test_of_two_runs_on_one_machine_the_second_is_refused(tmp_path: Path) -> None:
     with (
         _state(tmp_path).locked(),
-        pytest.raises(UserError, match="another run on this machine"),
+        pytest.raises(InfrastructureError, match="another run on this machine"),
         _state(tmp_path).locked(),
     ):
         pass
