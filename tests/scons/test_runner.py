@@ -50,7 +50,8 @@ def test_the_world_of_a_job_is_the_same_on_every_host(project: Project) -> None:
     assert job["working_directory"] == "/project/d"
     assert job["environment"] == {
         "A": "b", "HOME": "/tmp", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "TZ": "UTC",
+        "TZ": "UTC", "PERL_HASH_SEED": "0", "PYTHONHASHSEED": "0",
+        "SOURCE_DATE_EPOCH": "946684800",
     }  # fmt: skip
     assert (job["network"], job["timeout_s"], job["user"]) == ("loopback", 7, 12)
     assert (job["memory"], job["mounts"], job["layers"]) == (1 << 28, ["/scratch"], 5)

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -26,6 +27,8 @@ def run(
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT,
         env=environment, start_new_session=True,
+        # Whoever runs us in the background may have had it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     os.close(slave)
     written = b""
