@@ -7,6 +7,8 @@ import errno
 import os
 from typing import NamedTuple
 
+from maelstrom.sandbox.steps import LINUX_LAYER_LIST
+
 LINUX_MIN = (5, 12)
 
 
@@ -38,6 +40,8 @@ def remedy(doing: str, number: int, facts: Facts) -> str:
         return "the user that runs the sandbox must be allowed to enter that directory"
     if number in (errno.EPERM, errno.EACCES):
         return _forbidden(doing, facts)
+    if doing == "mount layers from a list" and facts.linux < LINUX_LAYER_LIST:
+        return "Linux 6.8 is the first that can; only jobs of more than some 50 layers need it"
     if number == errno.ENOSYS:
         return "a system call filter hides calls of this kernel" + _in_container(facts)
     if doing.startswith(("mount an overlay", "mount 1 layers")):

@@ -56,6 +56,12 @@ CASES: dict[str, tuple[str, int, Facts, str]] = {
         Facts(container="docker", has_filter=True, apparmor_restricts=1),
         "--security-opt apparmor=unconfined",
     ),
+    "Debian 12 has no list of layers": (
+        "mount layers from a list",
+        errno.ENOSYS,
+        Facts(linux=(6, 1)),
+        "Linux 6.8 is the first that can",
+    ),
     "Docker's covered /proc": (
         PROC,
         errno.EPERM,
