@@ -75,7 +75,7 @@ class Overlays:
         mount.attach(new_tmpfs(size_bytes, 0o755), "/up")
         place = "/up"
         if self._is_on_disk:
-            place = f"/uppers/{os.readlink('/proc/self/ns/user')[6:-1]}-{next(self._numbers)}"
+            place = f"/uppers/{next(self._numbers)}"
             os.mkdir(place, 0o700)
         opened: list[int] = []
         try:

@@ -157,6 +157,13 @@ class Slot:
             self._replace_network()
         return Bearing.of(0) == self._bearing
 
+    def close(self) -> None:
+        """Remove what it has on disk; nobody outside may be allowed to, where others own it."""
+        with contextlib.suppress(OSError, Surprise):
+            self._from_template.drop()
+            self._roots.drop(self._root)
+            self._roots.close()
+
     def _start(
         self, before: PackedSteps, made_of: PackedSteps, start: PackedSteps
     ) -> Process | tuple[object, ...]:
@@ -299,6 +306,14 @@ def serve(kind: steps.SlotKind, host: steps.Host, channel: Channel, disposal: Di
         channel.send(("unavailable", "look at a new slot", error.errno))
         return
     channel.send(("ready",))
+    try:
+        _run_jobs(slot, kind, channel)
+    finally:
+        slot.close()
+
+
+def _run_jobs(slot: Slot, kind: steps.SlotKind, channel: Channel) -> None:
+    """Run jobs until the worker goes or the slot is worn."""
     for _ in range(1 if kind.is_one_shot else JOBS_MAX):
         try:
             slot.rest()

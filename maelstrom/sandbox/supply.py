@@ -119,6 +119,12 @@ class RootSupply:
         if root.upper is not None and root.upper.path_on_disk:
             remove_tree(root.upper.path_on_disk)
 
+    def close(self) -> None:
+        """Drop the roots that wait for a job."""
+        self.drop(self._kept)
+        self.drop(self._spare)
+        self._kept = self._spare = None
+
     def _identity(self, made_of: PackedSteps) -> Identity:
         try:
             return self._overlays.identify(_layers(made_of))

@@ -99,7 +99,8 @@ class _Zygote:
             self._connection.close()
             for outer in self._outers.values():
                 os.close(outer)
-            _run_outer(kind, self._host, Channel(socket.socket(fileno=descriptor)), parent)
+            host = self._host._replace(uppers=self._place_of_writes(number))
+            _run_outer(kind, host, Channel(socket.socket(fileno=descriptor)), parent)
         os.close(descriptor)
         self._outers[number] = os.pidfd_open(pid)
         self._poll.register(self._outers[number], select.POLLIN)
@@ -111,17 +112,36 @@ class _Zygote:
         for number, outer in list(self._outers.items()):
             if outer == descriptor:
                 del self._outers[number]
+                self._remove_writes(number)
 
     def _end(self) -> None:
         for outer in self._outers.values():
             signal.pidfd_send_signal(outer, signal.SIGKILL)
-        for outer in list(self._outers.values()):
-            self._bury(outer)
+        for outer in self._outers.values():
+            os.waitid(os.P_PIDFD, outer, os.WEXITED)
         if self._host.uppers:
             # The worker may have been killed: then nobody else cleans up.
             # Where the directory above is closed to us, its content is gone at least.
             with contextlib.suppress(OSError):
                 remove_tree(self._host.uppers)
+
+    def _place_of_writes(self, number: int) -> str:
+        """Return the directory on disk that is one slot's alone, or nothing."""
+        return self._host.uppers and f"{self._host.uppers}/{number}"
+
+    def _remove_writes(self, number: int) -> None:
+        """Remove what a slot that was killed has left on disk, beside all else."""
+        place = self._place_of_writes(number)
+        if not place or not os.path.isdir(place):
+            return
+        pid = os.fork()
+        if pid == 0:
+            try:
+                remove_tree(place)
+            finally:
+                os._exit(0)
+        # It is buried like the others.
+        self._poll.register(os.pidfd_open(pid), select.POLLIN)
 
 
 def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> None:
@@ -133,6 +153,8 @@ def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> Non
         process.set_name(b"maelstrom-out")
         # Made here, it is none of the sockets of the slot's network.
         pair = socket.socketpair()
+        if host.uppers:
+            os.mkdir(host.uppers, 0o700)
         leave_host(kind, channel)
         # Entering the user namespace was a change of identity.
         process.set_parent_death_signal(signal.SIGKILL)

@@ -1,6 +1,9 @@
 """The same on older kernels: the newer ways are not taken, and nothing else changes."""
 
+import os
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
 from maelstrom.sandbox.removal import remove_tree
-from tests.sandbox.conftest import MANY_LAYERS, Sandbox, text
+from tests.sandbox.conftest import MANY_LAYERS, Sandbox, descendants, text
 
 # Debian 12's, one that writes to memory but has no list of layers, one whose times are coarse.
 KERNELS = [(6, 1), (6, 7), (6, 9)]
@@ -58,6 +61,28 @@ def test_closed_directories_are_no_hindrance(old: Sandbox) -> None:
         outcome = old.run("sh", "-c", script)
         assert isinstance(outcome, Exited)
         assert outcome.status == 0, outcome.effects.stderr.text()
+
+
+@pytest.mark.parametrize("way", ["retired", "killed"])
+def test_a_slot_that_ends_takes_what_its_jobs_wrote_with_it(old: Sandbox, way: str) -> None:
+    script = "echo x > /x; mkdir /y && chmod 0 /y"
+    assert isinstance(old.run("sh", "-c", script), Exited)
+    first = _slots_on_disk(old)
+    assert bool(first) == (old.linux == (6, 1))
+    if way == "killed":
+        for pid, name in descendants(os.getpid()).items():
+            if name == "maelstrom-out":
+                os.kill(pid, signal.SIGKILL)
+    # A slot of another kind takes its place.
+    assert isinstance(old.run("sh", "-c", script, user=0 if way == "retired" else 1234), Exited)
+    deadline_s = time.monotonic() + 20.0
+    while first & _slots_on_disk(old) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert not first & _slots_on_disk(old)
+
+
+def _slots_on_disk(old: Sandbox) -> set[Path]:
+    return {slot for place in _places(old.layers_root) for slot in place.iterdir()}
 
 
 def test_faults_are_told_as_ever(old: Sandbox) -> None:
