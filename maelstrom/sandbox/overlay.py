@@ -188,7 +188,8 @@ def _mount_by_string(lowers: list[str], upper: str, target: str) -> None:
         names = ":".join(lower.removeprefix("/layers/") for lower in reversed(lowers))
         options = f"lowerdir={names},userxattr"
         if upper:
-            options += f",upperdir={upper}/u,workdir={upper}/w"
+            # An upper is used once. On disk, ending its overlay would else write out all of that.
+            options += f",upperdir={upper}/u,workdir={upper}/w,volatile"
         if len(options) > OPTIONS_BYTES_MAX:
             words = f"{len(lowers)} layers are too many for a kernel before Linux 6.8"
             raise OverlayError(errno.E2BIG, words)
