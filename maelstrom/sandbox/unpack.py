@@ -6,11 +6,12 @@ the directory can serve as a layer.
 """
 
 import os
+import stat
 from pathlib import Path
 
 from maelstrom.errors import SpecError
 
-_OPAQUE, _WHITEOUT = "user.overlay.opaque", "user.overlay.whiteout"
+_OPAQUE = "user.overlay.opaque"
 
 
 class Unpacker:
@@ -43,9 +44,7 @@ class Unpacker:
                 # Made at the end, so that no path leads through them.
                 self._links.append((place, target))
             case "whiteout":
-                place.touch()
-                os.setxattr(place, _WHITEOUT, b"")
-                self._mark(place.parent)
+                os.mknod(place, stat.S_IFCHR | 0o444)
             case _:
                 mode = 0o755 if kind == "program" else 0o644
                 self._file = os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
@@ -61,12 +60,6 @@ class Unpacker:
         self._end_file()
         for place, target in self._links:
             os.symlink(target, place)
-
-    def _mark(self, above: Path) -> None:
-        """Have the kernel look for whiteouts: in this directory, and whether there are any."""
-        for directory in (above, self._directory):
-            if _OPAQUE not in os.listxattr(directory):
-                os.setxattr(directory, _OPAQUE, b"x")
 
     def _end_file(self) -> None:
         if self._file >= 0:

@@ -3,27 +3,26 @@
 Rules of this file:
 1. A layer is made in a private directory and appears by rename, complete or not at all.
 2. A manifest cannot name a path below anything but a directory, so nothing in it leads outside.
-3. Whiteouts and opaque directories are written as extended attributes of the user's name space,
-   which is the form an overlay mounted by an ordinary user understands.
+3. Opaque directories are written as extended attributes of the user's name space, which is the
+   form an overlay mounted by an ordinary user understands. Whiteouts are devices of the number 0,
+   which all kernels understand and any user may make; the attribute for them is of Linux 6.7.
 """
 
 import contextlib
 import errno
 import os
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import Directory, File, Manifest, Node, Symlink, Whiteout
 from maelstrom.store.disk import MTIME_NS, DiskStore, explained
 
-WHITEOUT_KERNEL_MIN = (6, 7)
 OPAQUE = "user.overlay.opaque"
-WHITEOUT = "user.overlay.whiteout"
 
 
 class LayerBuilder:
@@ -80,20 +79,20 @@ class LayerBuilder:
         root = os.open(private, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             directories: set[str] = set()
-            marked: dict[str, bytes] = {}
+            opaque: set[str] = set()
             self._finish(root, ".")
             for path, node in manifest:
                 self._make_above(root, path, directories)
-                self._make(root, path, node, directories, marked)
-            for path, value in marked.items():
-                os.setxattr(private / path, OPAQUE, value)
+                self._make(root, path, node, directories, opaque)
+            for path in sorted(opaque):
+                os.setxattr(private / path, OPAQUE, b"y")
             for path in directories:
                 os.utime(path, ns=(MTIME_NS, MTIME_NS), dir_fd=root)
         finally:
             os.close(root)
 
     def _make(
-        self, root: int, path: str, node: Node, directories: set[str], marked: dict[str, bytes]
+        self, root: int, path: str, node: Node, directories: set[str], opaque: set[str]
     ) -> None:
         match node:
             case File(content, is_executable):
@@ -101,7 +100,7 @@ class LayerBuilder:
             case Directory(is_opaque):
                 self._make_directory(root, path, directories)
                 if is_opaque:
-                    marked[path] = b"y"
+                    opaque.add(path)
             case Symlink(target):
                 os.symlink(target, os.fsencode(path), dir_fd=root)
                 os.utime(path, ns=(MTIME_NS, MTIME_NS), dir_fd=root, follow_symlinks=False)
@@ -109,10 +108,9 @@ class LayerBuilder:
             case Whiteout():
                 above = os.path.dirname(path)
                 # In an opaque directory there is nothing left to be hidden.
-                if marked.get(above) != b"y":
-                    self._make_whiteout(root, path)
-                    # The mark lets the kernel look for whiteouts where there are some.
-                    marked[above] = marked[""] = b"x"
+                if above not in opaque:
+                    os.mknod(path, stat.S_IFCHR | 0o444, dir_fd=root)
+                    self._give_link(root, path)
 
     def _make_above(self, root: int, path: str, directories: set[str]) -> None:
         lacking = []
@@ -137,26 +135,3 @@ class LayerBuilder:
     def _give_link(self, root: int, path: str) -> None:
         if self._store.owner is not None:
             os.chown(path, *self._store.owner, dir_fd=root, follow_symlinks=False)
-
-    def _make_whiteout(self, root: int, path: str) -> None:
-        if _kernel_version() < WHITEOUT_KERNEL_MIN:
-            wanted = ".".join(map(str, WHITEOUT_KERNEL_MIN))
-            raise StoreError(
-                f"a layer deletes `{path}`, which this kernel {os.uname().release} cannot show "
-                "in a container of an ordinary user",
-                hint=f"use a worker with Linux {wanted} or newer, or flatten the image first",
-            )
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        file = os.open(path, flags, 0o600, dir_fd=root)
-        try:
-            # Attributes of users can be set only on what may be written.
-            os.setxattr(file, WHITEOUT, b"")
-            os.fchmod(file, 0o444)
-            self._store.give(file)
-        finally:
-            os.close(file)
-
-
-def _kernel_version() -> tuple[int, int]:
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(filter(str.isdecimal, minor)))

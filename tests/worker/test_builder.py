@@ -11,7 +11,6 @@ from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import Directory, File, Manifest, Node, Symlink, Whiteout
 from maelstrom.store.disk import MTIME_NS, DiskStore
-from maelstrom.worker import builder
 from maelstrom.worker.builder import LayerBuilder
 
 CONTENT = Digest.of(b"content")
@@ -106,14 +105,6 @@ def test_a_file_with_all_its_links_used_up_is_copied(
     monkeypatch.setattr("maelstrom.store.disk.os.link", limited)
     root = lay_out(store, [("a", File(CONTENT))])
     assert (root / "a").read_bytes() == b"content"
-
-
-def test_an_old_kernel_cannot_show_a_deletion(
-    store: DiskStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(builder, "_kernel_version", lambda: (6, 1))
-    with pytest.raises(StoreError, match="a layer deletes `gone`"):
-        lay_out(store, [("gone", Whiteout())])
 
 
 def test_an_overlay_of_an_ordinary_user_sees_whiteouts_and_opaque_directories(
