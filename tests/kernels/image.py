@@ -1,0 +1,62 @@
+"""Build a Debian with its stock kernel once a week, as a disk to boot from; needs root."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.provision.lab.image import mirror
+
+INIT = Path(__file__).with_name("init.sh")
+# What the tests of the sandbox need, and what brings up a disk.
+PACKAGES = "linux-image-cloud-amd64,python3,python3-venv,gcc,libc6-dev,iproute2,procps,uidmap"
+UNWANTED = ("man", "doc", "locale")
+DISK_SIZE = "2G"
+
+
+class Image(NamedTuple):
+    """What a machine boots from."""
+
+    disk: Path
+    kernel: Path
+    initrd: Path
+
+
+def image(suite: str) -> Image:
+    """Return the image of a Debian release, built if this week's is not there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "maelstrom-kernels")
+    recipe = INIT.read_bytes() + Path(__file__).read_bytes() + suite.encode()
+    name = hashlib.sha256(recipe + time.strftime("%G-%V").encode()).hexdigest()[:16]
+    made = cache / f"{suite}-{name}"
+    if not made.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        for old in cache.glob(f"{suite}-*"):
+            shutil.rmtree(old)
+        with tempfile.TemporaryDirectory(dir=cache) as work:
+            _build(suite, Path(work))
+            Path(work, "image").rename(made)
+    return Image(*(made / name for name in Image._fields))
+
+
+def _build(suite: str, work: Path) -> None:
+    root, made = work / "root", work / "image"
+    made.mkdir()
+    _run(
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNWANTED),
+        '--customize-hook=chroot "$1" useradd --create-home tester',
+        f'--customize-hook=install -m 755 {INIT} "$1/tests-init"',
+        suite, str(root), mirror(),
+    )  # fmt: skip
+    for name, pattern in (("kernel", "vmlinuz-*"), ("initrd", "initrd.img-*")):
+        shutil.copyfile(next((root / "boot").glob(pattern)), made / name)
+    _run("mke2fs", "-q", "-t", "ext4", "-d", str(root), str(made / "disk"), DISK_SIZE)
+
+
+def _run(*command: str) -> None:
+    # mmdebstrap sends SIGHUP to its whole process group when it fails.
+    subprocess.run(command, check=True, start_new_session=True)
