@@ -210,14 +210,16 @@ def _take_file_system(kind: bytes, number: int) -> None:
         return
     theirs.close()
     _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
-    _answer(descriptors[0], kind, number)
+    _answer(descriptors[0], os.pidfd_open(pid), kind, number)
     os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
-def _answer(listener: int, kind: bytes, number: int) -> None:
+def _answer(listener: int, asker: int, kind: bytes, number: int) -> None:
     poll = select.poll()
     poll.register(listener, select.POLLIN)
-    while poll.poll()[0][1] & select.POLLIN:
+    # Before Linux 6.11 a listener hears of the end only of what was waited for.
+    poll.register(asker, select.POLLIN)
+    while dict(poll.poll()).get(listener, 0) & select.POLLIN:
         request = array.array("B", bytes(_REQUEST.size))
         try:
             fcntl.ioctl(listener, _RECEIVE, request)
