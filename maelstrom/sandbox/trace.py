@@ -14,6 +14,8 @@ DIRECTORIES_MAX = 64
 Look = tuple[tuple[object, ...], ...]
 
 _GET_FLAGS = 0x80086601
+# On disk, where we may not switch times of access off, a job would see that we have looked.
+_OPEN_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NOATIME
 
 
 class Trace:
@@ -63,7 +65,7 @@ class Trace:
         return tuple(found)
 
     def _content(self, path: str) -> tuple[object, ...]:
-        descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._directory)
+        descriptor = os.open(path or ".", _OPEN_FLAGS, dir_fd=self._directory)
         try:
             return sorted(os.listdir(descriptor)), *_marks(descriptor)
         finally:
@@ -85,10 +87,7 @@ def _directories(directory: int) -> list[str] | None:
     paths = [""]
     # Growing while it is walked.
     for path in paths:
-        descriptor = directory
-        if path:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            descriptor = os.open(path, flags, dir_fd=directory)
+        descriptor = os.open(path or ".", _OPEN_FLAGS, dir_fd=directory)
         try:
             with os.scandir(descriptor) as entries:
                 for entry in entries:
@@ -96,8 +95,7 @@ def _directories(directory: int) -> list[str] | None:
                         return None
                     paths.append(f"{path}/{entry.name}" if path else entry.name)
         finally:
-            if path:
-                os.close(descriptor)
+            os.close(descriptor)
         if len(paths) > DIRECTORIES_MAX:
             return None
     return paths
