@@ -17,6 +17,7 @@ cp -r /srv/tests/tree /home/tester/tree
 chown -R tester /home/tester/tree
 cd /home/tester/tree || exit 1
 runuser -u tester -- env HOME=/home/tester \
-    /srv/venv/bin/python -m SCons -Q test --maelstrom || status=1
+    /srv/venv/bin/python -m SCons -Q test --maelstrom > /tmp/demo 2>&1 || status=1
+cat /tmp/demo
 echo "all done after $(cut -d . -f 1 /proc/uptime) s"
 exit "$status"
