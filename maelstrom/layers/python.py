@@ -37,6 +37,11 @@ FORMAT_VERSION = 3
 COMPILE_TIMEOUT_S = 900.0
 VERSION_MIN = (3, 7)
 TEMPORARY = "/tmp"
+# What tools keep beside sources, at any depth of a checkout; some of it changes while tests run.
+KEPT_BY_TOOLS = frozenset(
+    (".git", ".hg", ".hypothesis", ".maelstrom", ".mypy_cache", ".nox", ".pytest_cache")
+    + (".ruff_cache", ".sconf_temp", ".svn", ".tox")
+)
 LIBRARY_LEFT_OUT = frozenset(
     {
         "__phello__",
@@ -306,7 +311,7 @@ class _Collector:
             self._sources.append((end, self._hosts.in_container(end)))
 
     def _add_file(self, path: str, name: str, status: os.stat_result) -> None:
-        if name.endswith(".a"):
+        if name.endswith(".a") or name.startswith(".sconsign"):
             return
         if name.endswith(".pth") or name.startswith("__editable__") or name == "direct_url.json":
             self._add_rewritten(path)
@@ -402,7 +407,8 @@ class _Collector:
 
 def _is_no_package(path: str, *, is_top: bool) -> bool:
     """Whether a directory below a root only happens to lie there: a checkout has many of them."""
-    is_hidden = is_top and posixpath.basename(path).startswith(".")
+    name = posixpath.basename(path)
+    is_hidden = name in KEPT_BY_TOOLS or (is_top and name.startswith("."))
     return is_hidden or os.path.exists(f"{path}/pyvenv.cfg")
 
 

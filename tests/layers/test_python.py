@@ -196,16 +196,20 @@ def test_an_editable_checkout_does_not_bring_its_environments(
     project: Path, hasher: Hasher, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
-    for name in ("theirs", ".git", ".hidden/env", "env/lib", "theirs/.libs"):
+    for name in (
+        *("theirs", ".git", ".hidden/env", "env/lib", "theirs/.libs"),
+        "theirs/project/.maelstrom",
+    ):
         (outside / name).mkdir(parents=True)
         (outside / name / "x.py").write_text("")
     (outside / "env/pyvenv.cfg").write_text("home = /usr/bin\n")
+    (outside / "theirs/project/.sconsign.dblite").write_text("")
     (site(project) / "theirs.pth").write_text(f"{outside}\n")
     built = build(Python("env/bin/python"), project=os.fspath(project), hasher=hasher)
     start = place(outside)
     found = {path.removeprefix(start) for path, _ in built.manifest if path.startswith(start)}
-    sources = {path for path in found if path.endswith(".py")}
-    assert sources == {"/theirs/x.py", "/theirs/.libs/x.py"}
+    kept = {path for path in found if path.endswith((".py", ".dblite"))}
+    assert kept == {"/theirs/x.py", "/theirs/.libs/x.py"}
 
 
 def test_links_of_the_environment_are_kept(project: Path, hasher: Hasher) -> None:
