@@ -39,8 +39,19 @@ VERSION_MIN = (3, 7)
 TEMPORARY = "/tmp"
 # What tools keep beside sources, at any depth of a checkout; some of it changes while tests run.
 KEPT_BY_TOOLS = frozenset(
-    (".git", ".hg", ".hypothesis", ".maelstrom", ".mypy_cache", ".nox", ".pytest_cache")
-    + (".ruff_cache", ".sconf_temp", ".svn", ".tox")
+    {
+        ".git",
+        ".hg",
+        ".hypothesis",
+        ".maelstrom",
+        ".mypy_cache",
+        ".nox",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".sconf_temp",
+        ".svn",
+        ".tox",
+    }
 )
 LIBRARY_LEFT_OUT = frozenset(
     {
