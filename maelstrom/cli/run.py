@@ -13,6 +13,7 @@ from maelstrom.cli.config import Program
 from maelstrom.cli.ending import INTERRUPTED, end
 from maelstrom.cli.options import AddressType
 from maelstrom.client import job
+from maelstrom.client.engine import Engine, Submission
 from maelstrom.client.launch import cache_directory
 from maelstrom.client.outputs import write_outputs
 from maelstrom.client.session import CLOSE_S_MAX, Session
@@ -117,7 +118,7 @@ class _Printer:
 
 def _run(
     jobs: Iterable[job.Described],
-    engine: Session | SplitEngine,
+    engine: Engine,
     printer: _Printer,
     *,
     may_be_cached: bool,
@@ -134,11 +135,13 @@ def _run(
                 done.release()
 
             engine.submit(
-                made.spec,
-                priority=made.priority,
-                estimate_s=made.estimate_s,
-                may_be_cached=may_be_cached,
-                on_outcome=take,
+                Submission(
+                    made.spec,
+                    on_outcome=take,
+                    priority=made.priority,
+                    estimate_s=made.estimate_s,
+                    may_be_cached=may_be_cached,
+                )
             )
         for _ in range(count):
             done.acquire()
@@ -227,7 +230,7 @@ def run(
         address = str(where) if where is not None else None
         return Session(broker=address, slots=slots, store_root=store, identity=identity)
 
-    engine: Session | SplitEngine = session(broker)
+    engine: Engine = session(broker)
     if broker is not None:
         engine = SplitEngine(engine, lambda: session(None))
     printer = _Printer(is_json=is_json, is_single=len(jobs) == 1, outputs=outputs)

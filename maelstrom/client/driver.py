@@ -10,10 +10,11 @@ Rules of this file:
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, assert_never
+from typing import NamedTuple, assert_never
 
+from maelstrom.client.engine import Engine, Submission
 from maelstrom.client.outputs import write_outputs
 from maelstrom.client.record import Record
 from maelstrom.client.testrun import (
@@ -39,42 +40,11 @@ from maelstrom.client.testrun import (
 from maelstrom.client.unrun import Unrun, events
 from maelstrom.errors import MaelstromError, ProtocolError, UserError
 from maelstrom.model.outcome import InfrastructureFault, Outcome
-from maelstrom.model.spec import JobSpec
 from maelstrom.report import Reporter
 from maelstrom.report.events import Note, RunFinished, RunStarted
 
 STACK_BYTES = 8 << 20
 CLOSE_S = 5.0
-
-
-class Engine(Protocol):
-    """Where jobs run: a session with a broker, or plain processes of this host."""
-
-    failure: MaelstromError | None
-
-    def start(self) -> None:
-        """Begin to start up; returns at once."""
-
-    def offer(self, sources: Mapping[Any, Any]) -> None:
-        """Tell where content can be had."""
-
-    def submit(
-        self,
-        spec: JobSpec,
-        *,
-        priority: int = 0,
-        estimate_s: float = 0.0,
-        may_be_cached: bool = False,
-        on_outcome: Callable[[Outcome], None],
-        on_status: Callable[[Any], None] | None = None,
-    ) -> int:
-        """Queue a job."""
-
-    def cancel_all(self, *, running: bool) -> None:
-        """Take jobs back."""
-
-    def close(self, *, timeout_s: float) -> None:
-        """End everything."""
 
 
 class Request(NamedTuple):
@@ -210,13 +180,14 @@ class Driver:
     def _submit(self, job: SubmitJob) -> None:
         number, events = job.job, self._events
         self._engine.submit(
-            job.spec,
-            priority=job.priority,
-            estimate_s=job.estimate_s,
-            may_be_cached=job.may_be_cached,
-            on_outcome=lambda outcome: self._on_outcome(number, outcome),
-            # Empty while the job waits, then where it runs.
-            on_status=lambda status: events.put(JobStarted(number)) if status else None,
+            Submission(
+                job.spec,
+                on_outcome=lambda outcome: self._on_outcome(number, outcome),
+                on_status=lambda worker: events.put(JobStarted(number)) if worker else None,
+                priority=job.priority,
+                estimate_s=job.estimate_s,
+                may_be_cached=job.may_be_cached,
+            )
         )
 
     def _on_outcome(self, number: int, outcome: Outcome) -> None:

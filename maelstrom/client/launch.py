@@ -9,7 +9,8 @@ from pathlib import Path
 import platformdirs
 
 from maelstrom.client.description import Description
-from maelstrom.client.driver import Driver, Engine, Request
+from maelstrom.client.driver import Driver, Request
+from maelstrom.client.engine import Engine
 from maelstrom.client.plain import PlainEngine
 from maelstrom.client.record import Record
 from maelstrom.client.split import SplitEngine

@@ -15,11 +15,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from maelstrom.client.engine import Submission
 from maelstrom.errors import MaelstromError
 from maelstrom.model.outcome import (
     Cancelled,
@@ -40,15 +41,10 @@ READ_BYTES = 1 << 16
 ORPHANS_WAIT_S = 1.0
 """How long output is still read when a job has ended but something holds its streams."""
 
-OnOutcome = Callable[[Outcome], None]
-OnStatus = Callable[[str], None]
-
 
 class _Job(NamedTuple):
     number: int
-    spec: JobSpec
-    on_outcome: OnOutcome
-    on_status: OnStatus | None
+    wanted: Submission
 
 
 class PlainEngine:
@@ -75,21 +71,12 @@ class PlainEngine:
     def offer(self, sources: Mapping[Any, Any]) -> None:
         """Content is where it is."""
 
-    def submit(
-        self,
-        spec: JobSpec,
-        *,
-        priority: int = 0,
-        estimate_s: float = 0.0,
-        may_be_cached: bool = False,  # noqa: ARG002  # Nothing is kept of plain processes.
-        on_outcome: OnOutcome,
-        on_status: OnStatus | None = None,
-    ) -> int:
-        """Queue a job; `on_outcome` is called exactly once, on a thread of ours."""
+    def submit(self, job: Submission) -> int:
+        """Queue a job; it is told on a thread of ours."""
         with self._condition:
             number = next(self._numbers)
-            self._jobs[number] = _Job(number, spec, on_outcome, on_status)
-            heapq.heappush(self._queue, (-priority, -estimate_s, number))
+            self._jobs[number] = _Job(number, job)
+            heapq.heappush(self._queue, (-job.priority, -job.estimate_s, number))
             self._condition.notify()
             if len(self._queue) > self._idle and len(self._threads) < self._slots:
                 self._start_thread()
@@ -140,8 +127,8 @@ class PlainEngine:
             if job.number in self._cancelled:
                 outcome = Cancelled()
             else:
-                if job.on_status is not None:
-                    job.on_status("running")
+                if job.wanted.on_status is not None:
+                    job.wanted.on_status("running")
                 try:
                     outcome = self._run(job)
                 except OSError as error:
@@ -150,7 +137,7 @@ class PlainEngine:
                 del self._jobs[job.number]
                 self._running.pop(job.number, None)
                 self._cancelled.discard(job.number)
-            job.on_outcome(outcome)
+            job.wanted.on_outcome(outcome)
 
     def _next(self) -> _Job | None:
         with self._condition:
@@ -165,7 +152,7 @@ class PlainEngine:
             return job
 
     def _run(self, job: _Job) -> Outcome:
-        spec = job.spec
+        spec = job.wanted.spec
         try:
             process = subprocess.Popen(
                 [spec.program, *spec.arguments],
@@ -186,7 +173,7 @@ class PlainEngine:
             return self._attend(job, process)
 
     def _attend(self, job: _Job, process: "subprocess.Popen[bytes]") -> Outcome:
-        spec, started_s = job.spec, time.monotonic()
+        spec, started_s = job.wanted.spec, time.monotonic()
         assert process.stdout is not None
         assert process.stderr is not None
         if process.stdin is not None:

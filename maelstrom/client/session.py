@@ -21,19 +21,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 import msgspec
 
 from maelstrom import __version__
 from maelstrom.client import router
 from maelstrom.client.children import Child, start_children
+from maelstrom.client.engine import Submission
 from maelstrom.client.router import Router
 from maelstrom.client.uploader import Uploader
 from maelstrom.errors import ConnectionLost, InfrastructureError, MaelstromError, ProtocolError
 from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import ExecutionError, Outcome, Ran
-from maelstrom.model.spec import JobSpec
 from maelstrom.trust.identity import Role as TrustRole
 from maelstrom.trust.tls import Tls, find
 from maelstrom.wire import messages
@@ -55,17 +55,6 @@ Source: TypeAlias = str | bytes
 _FROM_BROKER: Codec[messages.BrokerToClient] = Codec(messages.BrokerToClient)
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 _USUAL = (("slots", 1),)
-
-
-class _Job(NamedTuple):
-    """What is kept of a job until its outcome is told."""
-
-    spec: JobSpec
-    priority: int
-    estimate_s: float
-    may_be_cached: bool
-    on_outcome: Callable[[Outcome], None]
-    on_status: Callable[[str], None] | None
 
 
 class Session:
@@ -92,7 +81,7 @@ class Session:
         self._router = Router()
         self._sources: dict[Digest, Source] = {}
         self._numbers = itertools.count(1)
-        self._jobs: dict[int, _Job] = {}
+        self._jobs: dict[int, Submission] = {}
         self._children: list[Child] = []
         self._connection: Connection | None = None
         self._uploader: Uploader | None = None
@@ -126,24 +115,10 @@ class Session:
         with self._mutex:
             self._sources.update(sources)
 
-    def submit(
-        self,
-        spec: JobSpec,
-        *,
-        priority: int = 0,
-        estimate_s: float = 0.0,
-        may_be_cached: bool = False,
-        on_outcome: Callable[[Outcome], None],
-        on_status: Callable[[str], None] | None = None,
-    ) -> int:
-        """Have a job run; `on_outcome` is called exactly once, on the session's thread.
-
-        `on_status` hears "" when the job waits for a worker, and then the name of the one it runs
-        on; offer the contents of its layers first. With `may_be_cached` a shared broker may answer
-        with the outcome of an equal job, and keep this one's.
-        """
+    def submit(self, job: Submission) -> int:
+        """Have a job run; it is told on the session's thread."""
         number = next(self._numbers)
-        self._jobs[number] = _Job(spec, priority, estimate_s, may_be_cached, on_outcome, on_status)
+        self._jobs[number] = job
         self._post(router.Submitted(number))
         return number
 

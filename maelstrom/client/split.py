@@ -7,10 +7,8 @@ happens to be free. So there are two sessions; the second one starts when the fi
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from maelstrom.client.driver import Engine
+from maelstrom.client.engine import Engine, Submission
 from maelstrom.errors import MaelstromError
-from maelstrom.model.outcome import Outcome
-from maelstrom.model.spec import JobSpec
 
 
 class SplitEngine:
@@ -42,26 +40,10 @@ class SplitEngine:
         if self._own is not None:
             self._own.offer(sources)
 
-    def submit(
-        self,
-        spec: JobSpec,
-        *,
-        priority: int = 0,
-        estimate_s: float = 0.0,
-        may_be_cached: bool = False,
-        on_outcome: Callable[[Outcome], None],
-        on_status: Callable[[Any], None] | None = None,
-    ) -> int:
+    def submit(self, job: Submission) -> int:
         """Queue a job where it belongs."""
-        engine = self._reach_own() if spec.is_local else self._shared
-        return engine.submit(
-            spec,
-            priority=priority,
-            estimate_s=estimate_s,
-            may_be_cached=may_be_cached,
-            on_outcome=on_outcome,
-            on_status=on_status,
-        )
+        engine = self._reach_own() if job.spec.is_local else self._shared
+        return engine.submit(job)
 
     def _reach_own(self) -> Engine:
         if self._own is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.model.spec import JobSpec
 from tests.support.cluster import layer, static_program
@@ -61,7 +62,7 @@ def _jobs(session: Session, spec: JobSpec, count: int) -> float:
     begin = time.perf_counter()
     for number in range(count):
         one = msgspec.structs.replace(spec, arguments=(str(number),))
-        session.submit(one, on_outcome=outcomes.put)
+        session.submit(Submission(one, on_outcome=outcomes.put))
     for _ in range(count):
         outcomes.get(timeout=60)
     return count / (time.perf_counter() - begin)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from maelstrom.client.engine import Submission
 from maelstrom.client.plain import Capture, PlainEngine
 from maelstrom.model.outcome import (
     Cancelled,
@@ -43,7 +44,7 @@ def shell(text: str, *, timeout_s: float = 0.0, stdin: bytes = b"") -> JobSpec:
 
 def run(engine: PlainEngine, spec: JobSpec) -> Outcome:
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    engine.submit(spec, on_outcome=outcomes.put)
+    engine.submit(Submission(spec, on_outcome=outcomes.put))
     return outcomes.get(timeout=20)
 
 
@@ -121,15 +122,17 @@ def test_what_cannot_start_says_why(engine: PlainEngine) -> None:
 def test_at_most_as_many_as_there_are_slots_and_the_urgent_first() -> None:
     engine = PlainEngine(slots=1)
     outcomes: queue.SimpleQueue[str] = queue.SimpleQueue()
-    engine.submit(shell("sleep 0.3"), on_outcome=lambda _: outcomes.put("first"))
+    engine.submit(Submission(shell("sleep 0.3"), on_outcome=lambda _: outcomes.put("first")))
     time.sleep(0.1)
     order = [("late", 0, 0.0), ("long", 0, 9.0), ("urgent", 1, 0.0)]
     for name, priority, estimate_s in order:
         engine.submit(
-            shell("true"),
-            priority=priority,
-            estimate_s=estimate_s,
-            on_outcome=lambda _, name=name: outcomes.put(name),  # type: ignore[misc]
+            Submission(
+                shell("true"),
+                priority=priority,
+                estimate_s=estimate_s,
+                on_outcome=lambda _, name=name: outcomes.put(name),  # type: ignore[misc]
+            )
         )
     assert [outcomes.get(timeout=9) for _ in range(4)] == ["first", "urgent", "long", "late"]
     engine.close()
@@ -139,8 +142,8 @@ def test_at_most_as_many_as_there_are_slots_and_the_urgent_first() -> None:
 def test_cancelling_spares_what_runs_unless_told(running: bool) -> None:
     engine = PlainEngine(slots=1)
     outcomes: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
-    engine.submit(shell("sleep 0.4"), on_outcome=lambda o: outcomes.put(("runs", o)))
-    engine.submit(shell("sleep 60"), on_outcome=lambda o: outcomes.put(("waits", o)))
+    engine.submit(Submission(shell("sleep 0.4"), on_outcome=lambda o: outcomes.put(("runs", o))))
+    engine.submit(Submission(shell("sleep 60"), on_outcome=lambda o: outcomes.put(("waits", o))))
     time.sleep(0.15)
     engine.cancel_all(running=running)
     told = dict(outcomes.get(timeout=9) for _ in range(2))

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.errors import InfrastructureError, SandboxUnavailable
 from maelstrom.model.digest import Digest
@@ -83,7 +84,9 @@ class Run:
         def told(outcome: Outcome) -> None:
             self.outcomes.put((box[0] if box else 0, outcome))
 
-        box.append(self.session.submit(spec, on_outcome=told, on_status=self.statuses.put))
+        box.append(
+            self.session.submit(Submission(spec, on_outcome=told, on_status=self.statuses.put))
+        )
         return box[0]
 
     def outcome(self, timeout_s: float = 20.0) -> Outcome:
@@ -223,6 +226,7 @@ def test_a_killed_daemon_ends_the_run_with_its_name(
 CLIENT = """
 import sys, time
 from pathlib import Path
+from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.model.spec import JobSpec
 from tests.support.cluster import layer
@@ -231,7 +235,8 @@ session.start()
 manifest, sources = layer({"bin/say": Path(sys.argv[1])})
 session.offer(sources)
 spec = JobSpec(program="/bin/say", layers=(manifest,), arguments=("0", "60"))
-session.submit(spec, on_outcome=print, on_status=lambda worker: print(worker, flush=True))
+told = {"on_outcome": print, "on_status": lambda worker: print(worker, flush=True)}
+session.submit(Submission(spec, **told))
 time.sleep(60)
 """
 
@@ -335,7 +340,7 @@ def test_a_host_that_forbids_containers_is_told_with_its_remedy(
     session = Session(broker=None, slots=1, store_root=tmp_path / "store")
     session.start()
     told: queue.Queue[Outcome] = queue.Queue()
-    session.submit(JobSpec(program="true"), on_outcome=told.put)
+    session.submit(Submission(JobSpec(program="true"), on_outcome=told.put))
     assert told.get(timeout=10) == InfrastructureFault("no user namespaces", "set a switch")
     assert isinstance(session.failure, SandboxUnavailable)
     assert session.failure.exit_status == 4
@@ -348,7 +353,7 @@ def test_an_outcome_that_cannot_be_taken_keeps_nobody_waiting(
     session = Session(broker=None, slots=1, store_root=tmp_path / "store")
     session.start()
     run = Run(session, program)
-    session.submit(run.spec, on_outcome=lambda _: {}["no such thing"])
+    session.submit(Submission(run.spec, on_outcome=lambda _: {}["no such thing"]))
     run.submit("0")
     assert isinstance(run.outcome(), Exited)
     session.close(timeout_s=5)

@@ -1,11 +1,11 @@
 """Which jobs stay on this machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from maelstrom.client.engine import Submission
 from maelstrom.client.split import SplitEngine
 from maelstrom.errors import MaelstromError
-from maelstrom.model.outcome import Outcome
 from maelstrom.model.spec import Bind, JobSpec, Network
 
 
@@ -23,17 +23,8 @@ class Engine:
     def offer(self, sources: Mapping[Any, Any]) -> None:
         self.sources.update(sources)
 
-    def submit(
-        self,
-        spec: JobSpec,
-        *,
-        priority: int = 0,
-        estimate_s: float = 0.0,
-        may_be_cached: bool = False,
-        on_outcome: Callable[[Outcome], None],
-        on_status: Callable[[Any], None] | None = None,
-    ) -> int:
-        self.calls.append(spec.program)
+    def submit(self, job: Submission) -> int:
+        self.calls.append(job.spec.program)
         return len(self.calls)
 
     def cancel_all(self, *, running: bool) -> None:
@@ -48,11 +39,11 @@ def test_jobs_that_need_this_machine_stay_here_and_the_others_go() -> None:
     engine = SplitEngine(shared, lambda: own)
     engine.start()
     engine.offer({"a": 1})
-    engine.submit(JobSpec(program="far"), on_outcome=print)
+    engine.submit(Submission(JobSpec(program="far"), on_outcome=print))
     assert own.calls == [], "nothing is started that is not needed"
-    engine.submit(JobSpec(program="net", network=Network.LOCAL), on_outcome=print)
+    engine.submit(Submission(JobSpec(program="net", network=Network.LOCAL), on_outcome=print))
     engine.offer({"b": 2})
-    engine.submit(JobSpec(program="bind", mounts=(Bind("/x", "/y"),)), on_outcome=print)
+    engine.submit(Submission(JobSpec(program="bind", mounts=(Bind("/x", "/y"),)), on_outcome=print))
     engine.cancel_all(running=True)
     engine.close(timeout_s=1)
     assert shared.calls == ["start", "far", "cancel", "close"]
@@ -63,7 +54,7 @@ def test_jobs_that_need_this_machine_stay_here_and_the_others_go() -> None:
 def test_what_fails_here_fails_only_what_runs_here() -> None:
     shared, own = Engine(), Engine()
     engine = SplitEngine(shared, lambda: own)
-    engine.submit(JobSpec(program="net", network=Network.LOCAL), on_outcome=print)
+    engine.submit(Submission(JobSpec(program="net", network=Network.LOCAL), on_outcome=print))
     own.failure = MaelstromError("no sandbox")
     assert engine.failure is None
     shared.failure = MaelstromError("no broker")

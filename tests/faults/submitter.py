@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.model.outcome import Exited, Outcome
 from maelstrom.model.spec import JobSpec
@@ -48,7 +49,7 @@ def main() -> None:
         spec = JobSpec(
             program="/bin/say", arguments=(str(number), str(wait_ms)), layers=(manifest,)
         )
-        session.submit(spec, on_outcome=lambda outcome, n=number: take(n, outcome))  # type: ignore[misc]  # Its own number.
+        session.submit(Submission(spec, on_outcome=lambda outcome, n=number: take(n, outcome)))  # type: ignore[misc]  # Its own number.
     is_done.wait()
     session.close()
     twice = [number for number, times in told.items() if times != 1]

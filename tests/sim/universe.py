@@ -11,6 +11,7 @@ from typing import Any
 from maelstrom.broker.daemon import Broker
 from maelstrom.broker.journal import NUMBERS_PER_START
 from maelstrom.broker.ledger import SCHEMA, Ledger, read_job
+from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.model.ids import ClientId
 from maelstrom.model.outcome import (
@@ -265,7 +266,7 @@ class Universe:
 
         layers = tuple(self.dice.sample(LAYERS, self.dice.randrange(4)))
         spec = JobSpec(program=name, layers=layers)
-        member.numbers[name] = member.session.submit(spec, on_outcome=told)
+        member.numbers[name] = member.session.submit(Submission(spec, on_outcome=told))
 
     def cancel(self, member: ClientMember) -> None:
         """Have one of its jobs taken back."""

@@ -7,11 +7,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from maelstrom.client.engine import Submission
 from maelstrom.client.plain import PlainEngine
 from maelstrom.errors import MaelstromError, SandboxUnavailable
 from maelstrom.model.layer import PROJECT_ROOT
@@ -38,17 +40,9 @@ class Session:
     def offer(self, sources: Mapping[Any, Any]) -> None:
         """All is here already."""
 
-    def submit(
-        self,
-        spec: JobSpec,
-        *,
-        priority: int = 0,
-        estimate_s: float = 0.0,
-        may_be_cached: bool = False,
-        on_outcome: Callable[[Outcome], None],
-        on_status: Callable[[Any], None] | None = None,
-    ) -> int:
+    def submit(self, job: Submission) -> int:
         """Run it on the host."""
+        spec, on_outcome = job.spec, job.on_outcome
         if self.failure is not None:
             on_outcome(InfrastructureFault(self.failure.message, self.failure.hint))
             return 0
@@ -70,13 +64,7 @@ class Session:
             working_directory=here(spec.working_directory),
             environment=(*spec.environment, ("PYTHONPATH", os.environ.get("PYTHONPATH", ""))),
         )
-        return self._engine.submit(
-            mapped,
-            priority=priority,
-            estimate_s=estimate_s,
-            on_outcome=ended,
-            on_status=on_status,
-        )
+        return self._engine.submit(replace(job, spec=mapped, on_outcome=ended))
 
     def cancel_all(self, *, running: bool) -> None:
         """Take jobs back; break instead, as a broker that is gone, if the test asks for it."""

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from maelstrom.broker.daemon import Broker
+from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.model.outcome import Cancelled, Effects, Exited, Outcome
 from maelstrom.model.spec import JobSpec
@@ -156,9 +157,11 @@ class Grid:
         self._wanted += 1
         self._is_done.clear()
         return session.submit(
-            JobSpec(program=name, arguments=(str(wait_ms),)),
-            may_be_cached=may_be_cached,
-            on_outcome=lambda outcome: self._loop.call_soon_threadsafe(take, outcome) and None,
+            Submission(
+                JobSpec(program=name, arguments=(str(wait_ms),)),
+                may_be_cached=may_be_cached,
+                on_outcome=lambda outcome: self._loop.call_soon_threadsafe(take, outcome) and None,
+            )
         )
 
     async def done(self, timeout_s: float = 60.0) -> None:
