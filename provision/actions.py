@@ -12,7 +12,9 @@ import shlex
 from dataclasses import dataclass
 
 from provision import layout
+from provision.environment import PYTHON
 
+_NEVER_LOADED = "/(SCons|pygments|rich|markdown_it|elftools|pycparser)/"
 _REMOVABLE = ("/opt/maelstrom", "/etc/maelstrom", "/var/lib/maelstrom-", "/run/maelstrom",
               "/etc/sysctl.d/60-maelstrom", "/etc/apparmor.d/maelstrom-")  # fmt: skip
 JOURNAL_LINES = 15
@@ -110,7 +112,7 @@ class WriteFile:
 
 @dataclass(frozen=True, slots=True)
 class InstallRelease:
-    """A version of ours with all it needs, made from the wheels that were sent before."""
+    """A version of ours with all it needs, unpacked from what was sent before."""
 
     name: str
     python: str
@@ -123,27 +125,24 @@ class InstallRelease:
 
     @property
     def archive(self) -> str:
-        """Return where the wheels are sent to."""
-        return f"{layout.INCOMING}/{self.name}.tar"
+        """Return where it is sent to."""
+        return f"{layout.INCOMING}/{self.name}.tar.gz"
 
     def script(self) -> str:
         """Do it; the mark is written last."""
         path, archive = f"{layout.RELEASES}/{self.name}", self.archive
-        python = shlex.quote(self.python)
+        venv = f"{path}/venv"
         return "\n".join((
             f"if [ ! -e {path}/.complete ]; then",
             f"echo '{self.archive_sha256}  {archive}' | sha256sum --check --quiet",
             f"rm -rf --one-file-system {path}",
-            f"mkdir -p -m 0755 {path}/wheels",
-            f"tar -x -f {archive} -C {path}/wheels --no-same-owner",
-            f"{python} -I -m venv --without-pip {path}/venv",
-            (f"{python} -I $(echo {path}/wheels/pip-*.whl)/pip --isolated"
-            f" --python {path}/venv/bin/python install --quiet --no-index --no-cache-dir"
-            f" --no-deps --require-hashes --disable-pip-version-check"
-            f" --root-user-action ignore -r {path}/wheels/requirements.txt"),
-            f"{path}/venv/bin/python -I -c 'import maelstrom.cli.commands'",
-            f"rm -rf --one-file-system {path}/wheels",
-            f"chmod -R go+rX,go-w {path}",
+            f"mkdir -p -m 0755 {path}",
+            f"{shlex.quote(self.python)} -I -m venv --without-pip {venv}",
+            f"tar -x -z -f {archive} -C {venv} --no-same-owner --no-same-permissions",
+            f"sed -i '1s#{PYTHON}#{venv}/bin/python#' $(grep -l '^#!{PYTHON}' {venv}/bin/*)",
+            # Daemons may not write there, so what they load is compiled now; nobody needs the rest.
+            f"{venv}/bin/python -I -m compileall -q -x '{_NEVER_LOADED}' {venv}/lib/python3.*",
+            f"{venv}/bin/python -I -c 'import maelstrom.cli.commands'",
             f"sync -f {path}",
             f"touch {path}/.complete",
             f"sync {path}/.complete",
@@ -270,8 +269,8 @@ class EnableUnit:
         return f"start {self.name} with the host"
 
     def script(self) -> str:
-        """Do it."""
-        return f"systemctl enable --quiet {self.name}"
+        """Do it; systemd need not read all units again to know it."""
+        return f"systemctl enable --quiet --no-reload {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Everything here does; what is decided is decided in plan, checks and wanted.
 
 import contextlib
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from provision.checks import problems
 from provision.inventory import Host, Inventory
 from provision.local_state import LocalState
 from provision.machine import Passwords
+from provision.parallel import in_parallel
 from provision.plan import HostPlan, plan_host, plan_removal
 from provision.remedies import plan_remedies
 from provision.rollout import Rollout
@@ -172,6 +173,7 @@ class Run:
         templates = Templates({path.name: path.read_text() for path in _UNITS.iterdir()})
         self.state.open()  # The authority is made in it, if there is none.
         trust = self.authority.trust(is_forced=is_forced)
+        self._gather({self._target(survey, name) for name in survey.facts})
         plans = {}
         for name, facts in survey.facts.items():
             host = self.inventory.host(name)
@@ -191,16 +193,25 @@ class Run:
         major, minor = facts.python.version[:2]
         return Target((major, minor), facts.machine)
 
-    def _archive(self, target: Target) -> Archive:
-        if target not in self._archives:
-            archive = gather(target, self.inventory.wheel)
+    def _gather(self, targets: Iterable[Target]) -> None:
+        by_name = {str(target): target for target in targets}
+
+        def gather_one(name: str) -> Archive:
+            return gather(by_name[name], self.inventory.wheel, say=self.say)
+
+        archives, errors = in_parallel(gather_one, sorted(by_name))
+        for error in errors.values():
+            raise error
+        for name, archive in archives.items():
             found, wanted_version = archive.version, self.inventory.version
             if wanted_version and found != wanted_version:
                 raise UserError(
                     f"the inventory wants version {wanted_version}, and this is {found}",
                     hint="change `version` in the inventory, or take another checkout or `wheel`",
                 )
-            self._archives[target] = archive
+            self._archives[by_name[name]] = archive
+
+    def _archive(self, target: Target) -> Archive:
         return self._archives[target]
 
     def _carry_out(self, survey: Survey, plans: dict[str, HostPlan]) -> bool:

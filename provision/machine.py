@@ -106,7 +106,7 @@ class Machine:
         return self._remote.run(self._become + command, self._first_line + stdin, on_line)
 
     def send(self, action: InstallRelease, archive: bytes) -> None:
-        """Send the wheels of a release; what arrives in part does not count."""
+        """Send a release; what arrives in part does not count."""
         path = action.archive
         place = (
             f"mkdir -p -m 0755 {layout.ROOT} && mkdir -p -m 0700 {layout.INCOMING}"

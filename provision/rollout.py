@@ -39,7 +39,7 @@ class Changing(Protocol):
     """A host that can be changed."""
 
     def send(self, action: InstallRelease, archive: bytes) -> None:
-        """Send the wheels of a release."""
+        """Send a release."""
 
     def apply(self, actions: list[Action], on_step: Callable[[Step], None]) -> str:
         """Make changes in order until one fails; return what they wrote besides."""
@@ -53,7 +53,7 @@ class Rollout:
     facts: Mapping[str, Facts]
     interrupt: Callable[[], None]  # Ends what is being done.
     plans: Mapping[str, HostPlan]
-    archives: Mapping[str, Path]  # The wheels to send, by host.
+    archives: Mapping[str, Path]  # The releases to send, by host.
     broker: str
     certify: Callable[[str, Certify, str], str]  # Host, what for, request in; certificate out.
     releases: Mapping[str, str]
@@ -110,20 +110,19 @@ class Rollout:
         plan = self.plans[name]
         if plan.installs is not None:
             self.machines[name].send(plan.installs, self.archives[name].read_bytes())
-        self._change(name, plan.prepare)
-        for change in plan.certify:
-            assert isinstance(change.action, Certify)
-            self._certify(name, change.action)
-
-    def _certify(self, name: str, action: Certify) -> None:
-        release = self.releases[name]
-        said = self._do(name, [RequestCertificate(action.role, action.name, release)])
-        request = _REQUEST.search(said)
-        if request is None:
-            raise InfrastructureError(f"it made no request for {action.role}/{action.name}")
-        signed = self.certify(name, action, request[0])
-        self._do(name, [InstallCertificate(action.role, release, signed, *self.trust)])
-        self._done[name] += 1
+        wants = [change.action for change in plan.certify if isinstance(change.action, Certify)]
+        release = self.releases.get(name, "")
+        # In one go: each script costs some round trips.
+        asked = [RequestCertificate(each.role, each.name, release) for each in wants]
+        said = self._change(name, plan.prepare, *asked)
+        requests = _REQUEST.findall(said)
+        if len(requests) != len(wants):
+            who = ", ".join(f"{want.role}/{want.name}" for want in wants)
+            raise InfrastructureError(f"it made {len(requests)} requests for certificates of {who}")
+        for want, request in zip(wants, requests, strict=True):
+            signed = self.certify(name, want, request)
+            self._do(name, [InstallCertificate(want.role, release, signed, *self.trust)])
+            self._done[name] += 1
 
     def _switch_broker(self) -> None:
         if self.broker not in self.plans:
@@ -170,17 +169,19 @@ class Rollout:
     def _clean(self, name: str) -> None:
         self._change(name, self.plans[name].clean)
 
-    def _change(self, name: str, changes: tuple[Change, ...]) -> None:
+    def _change(self, name: str, changes: tuple[Change, ...], *more: Action) -> str:
+        """Make changes, and do what is only a part of one; return what they wrote."""
         total = len(self.plans[name].changes)
         try:
-            self._do(name, [change.action for change in changes])
+            said = self._do(name, [*(change.action for change in changes), *more])
         except ChangeFailed as error:
-            made = self._done.get(name, 0) + error.done
+            made = self._done.get(name, 0) + min(error.done, len(changes))
             raise ChangeFailed(
                 f"{error.message} (after {made} of {total} changes)",
                 done=error.done, hint=error.hint or "mend it and run this again: it goes on there",
             ) from error  # fmt: skip
         self._done[name] = self._done.get(name, 0) + len(changes)
+        return said
 
     def _do(self, name: str, actions: list[Action]) -> str:
         def tell(step: Step) -> None:

@@ -1,28 +1,31 @@
 """Gather our wheel and all it needs for one kind of host into one archive, and keep it.
 
-Hosts then need no package registry. The archive is named after what is in it, so that an
-unchanged checkout always gives the same release.
+Hosts then need no package registry, nor pip: the wheels are unpacked here, once for all hosts of a
+kind, and the archive holds what a host unpacks over an empty Python environment. It is named after
+what is in it, so that an unchanged checkout always gives the same release.
 """
 
 import hashlib
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from maelstrom.errors import InfrastructureError, UserError
+from provision.environment import pack, tidy
 from provision.wanted import Release
 
 PROJECT = Path(__file__).parents[1]
 # Debian 12, Ubuntu 22.04 and what is newer have glibc 2.28 and more.
+# Old ones are of no use: what hosts run is on them.
+ARCHIVES_KEPT = 8
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux1")
 
 
@@ -33,40 +36,60 @@ class Target:
     python: tuple[int, int]
     machine: str
 
+    @property
+    def name(self) -> str:
+        """Return it as people say it."""
+        return f"{self.python[0]}.{self.python[1]} on {self.machine}"
+
     def __str__(self) -> str:
         return f"cp{self.python[0]}{self.python[1]}-{self.machine}"
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The wheels for one target, as a tar."""
+    """Our release for one target, as a compressed tar."""
 
     path: Path
     release: Release
     version: str
 
 
-def gather(target: Target, wheel: str = "", cache: Path | None = None) -> Archive:
+def gather(
+    target: Target,
+    wheel: str = "",
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Archive:
     """Return the archive for a target, made if it is not kept; `wheel` is instead of ours."""
     root = cache or platformdirs.user_cache_path("maelstrom") / "wheelhouse"
     source = Path(wheel) if wheel else PROJECT
     key = hashlib.sha256(f"{_digest_of(source)} {target} {_RECIPE}".encode()).hexdigest()[:16]
-    made, described = root / f"{key}.tar", root / f"{key}.json"
+    made, described = root / f"{key}.tar.gz", root / f"{key}.json"
     if not described.exists():
+        say(f"gathering what hosts with Python {target.name} need (kept for later)")
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root) as work:
-            directory = Path(work)
-            version = _fill(directory, source, target)
-            content = _pack(directory)
+            version = _fill(Path(work, "packages"), Path(work, "wheel"), source, target)
+            content = pack(Path(work, "packages"), target.python)
         digest = hashlib.sha256(content).hexdigest()
         _put(made, content)
         release = {"name": f"{version}-{digest[:12]}", "version": version, "sha256": digest}
         _put(described, json.dumps(release).encode())
+        _forget(root)
     told = json.loads(described.read_text())
     return Archive(made, Release(told["name"], told["sha256"]), told["version"])
 
 
-_RECIPE = "1"
+_RECIPE = "2"
+
+
+def _forget(root: Path) -> None:
+    """Remove all but the newest archives."""
+    by_age = sorted(root.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    kept = {path.stem for path in by_age[-ARCHIVES_KEPT:]}
+    for path in [*root.glob("*.json"), *root.glob("*.tar*")]:
+        if path.name.partition(".")[0] not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _digest_of(source: Path) -> str:
@@ -84,45 +107,23 @@ def _digest_of(source: Path) -> str:
     return found.hexdigest()
 
 
-def _fill(directory: Path, source: Path, target: Target) -> str:
-    """Put all wheels into a directory; return the version of ours."""
-    if source.is_file():
-        ours = directory / source.name
-        ours.write_bytes(source.read_bytes())
-    else:
-        _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(source))
-        ours = next(directory.glob("*.whl"))
+def _fill(packages: Path, built: Path, source: Path, target: Target) -> str:
+    """Unpack ours and all that it needs into a directory; return the version of ours."""
+    ours = source
+    if not source.is_file():
+        _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), str(source))
+        ours = next(built.glob("*.whl"))
     python = ".".join(map(str, target.python))
     tag = f"cp{target.python[0]}{target.python[1]}"
     _pip(
-        "download", "--quiet", "--dest", str(directory), "--only-binary=:all:",
-        "--implementation", "cp", "--python-version", python,
+        *("install", "--quiet", "--target", str(packages), "--no-compile"),
+        *("--only-binary=:all:", "--implementation", "cp", "--python-version", python),
         *(word for abi in (tag, "abi3", "none") for word in ("--abi", abi)),
         *(word for name in _PLATFORMS for word in ("--platform", f"{name}_{target.machine}")),
-        str(ours), "pip",
-    )  # fmt: skip
-    lines = []
-    for path in sorted(directory.glob("*.whl")):
-        name, version = path.name.split("-")[:2]
-        if name != "pip":
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            lines.append(f"{name}=={version} --hash=sha256:{digest}")
-    # By path, because there is no index that could be asked by name.
-    text = "\n".join(lines) + "\n"
-    (directory / "requirements.txt").write_text(f"--find-links .\n{text}")
+        str(ours),
+    )
+    tidy(packages)
     return ours.name.split("-")[1]
-
-
-def _pack(directory: Path) -> bytes:
-    """Return the same tar for the same files."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for path in sorted(directory.iterdir()):
-            content = path.read_bytes()
-            entry = tarfile.TarInfo(path.name)
-            entry.size, entry.mode = len(content), 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -1,26 +1,61 @@
-"""What is sent to hosts is the same for the same checkout."""
+"""What is sent to hosts is the same for the same checkout, and what they unpack works."""
 
+import io
+import os
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from maelstrom.errors import UserError
 from provision import wheelhouse
-from provision.wheelhouse import Target, gather
+from provision.environment import PYTHON, pack, programs, tidy
+from provision.wheelhouse import ARCHIVES_KEPT, Target, gather
 
 TARGET = Target((3, 11), "x86_64")
+ENTRY_POINTS = """\
+[console_scripts]
+hello = hello.main:run
+Loud-Hello = hello.main:Loud.run [more]
+[other]
+x = y:z
+"""
+MAIN = """\
+def run():
+    print("hello")
+    return 3
+class Loud:
+    run = run
+"""
+
+
+def _unpack(packages: Path, content: bytes = b"ours") -> None:
+    """Do what `pip install --target` does with a small package."""
+    info = packages / "hello-1.0.dist-info"
+    for directory in (packages / "hello", info, packages / "bin"):
+        directory.mkdir(parents=True)
+    (packages / "hello/__init__.py").write_bytes(b"# " + content)
+    (packages / "hello/main.py").write_text(MAIN)
+    (packages / "bin/hello").write_text(f"#!{sys.executable}\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (info / "direct_url.json").write_text(str(packages))
+    (info / "RECORD").write_text(
+        "hello/main.py,sha256=x,1\nbin/hello,sha256=y,2\nhello/__init__.py,sha256=z,3\n"
+        "hello-1.0.dist-info/direct_url.json,sha256=w,4\nhello-1.0.dist-info/RECORD,,\n"
+    )
 
 
 @pytest.fixture
 def pip(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what pip was asked for; it gives two wheels."""
+    """Return what pip was asked for; it unpacks a package."""
     asked: list[str] = []
 
     def run(verb: str, *arguments: str) -> None:
         asked.append(verb)
-        place = Path(arguments[arguments.index("--dest") + 1])
-        (place / "click-8.1-py3-none-any.whl").write_bytes(b"click")
-        (place / "pip-26.0-py3-none-any.whl").write_bytes(b"pip")
+        place = Path(arguments[arguments.index("--target") + 1])
+        _unpack(place, Path(arguments[-1]).read_bytes())
 
     monkeypatch.setattr(wheelhouse, "_pip", run)
     return asked
@@ -35,13 +70,15 @@ def _wheel(place: Path, content: bytes = b"ours") -> str:
 def test_an_archive_is_made_once_and_named_after_its_content(
     pip: list[str], tmp_path: Path
 ) -> None:
-    first = gather(TARGET, _wheel(tmp_path), tmp_path / "cache")
-    again = gather(TARGET, _wheel(tmp_path), tmp_path / "cache")
+    said: list[str] = []
+    first = gather(TARGET, _wheel(tmp_path), tmp_path / "cache", said.append)
+    again = gather(TARGET, _wheel(tmp_path), tmp_path / "cache", said.append)
     elsewhere = gather(TARGET, _wheel(tmp_path), tmp_path / "other")
     assert first.release == again.release == elsewhere.release
     assert first.release.name == f"1.0-{first.release.archive_sha256[:12]}"
     assert first.version == "1.0"
-    assert pip == ["download", "download"]
+    assert pip == ["install", "install"]
+    assert said == ["gathering what hosts with Python 3.11 on x86_64 need (kept for later)"]
 
 
 def test_other_content_and_another_python_are_another_release(
@@ -54,17 +91,43 @@ def test_other_content_and_another_python_are_another_release(
     assert str(Target((3, 13), "aarch64")) == "cp313-aarch64"
 
 
-def test_all_wheels_but_pip_are_required_by_their_digests(pip: list[str], tmp_path: Path) -> None:
-    import tarfile
+def test_only_the_newest_archives_are_kept(pip: list[str], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    made = []
+    for number in range(ARCHIVES_KEPT + 3):
+        made.append(gather(TARGET, _wheel(tmp_path, b"%d" % number), cache).path)
+        for path in cache.iterdir():
+            os.utime(path, ns=(0, path.stat().st_mtime_ns - 10**9))
+    assert [path.exists() for path in made] == [False] * 3 + [True] * ARCHIVES_KEPT
+    assert len(list(cache.iterdir())) == 2 * ARCHIVES_KEPT
 
-    archive = gather(TARGET, _wheel(tmp_path), tmp_path / "cache")
-    with tarfile.open(archive.path) as tar:
-        text = tar.extractfile("requirements.txt")
-        assert text is not None
-        lines = text.read().decode().splitlines()
-    assert lines[0] == "--find-links ."
-    assert [line.split(" ")[0] for line in lines[1:]] == ["click==8.1", "maelstrom_scons==1.0"]
-    assert all("--hash=sha256:" in line for line in lines[1:])
+
+def test_nothing_of_this_machine_is_in_an_archive(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        _unpack(tmp_path / name)
+        tidy(tmp_path / name)
+    packed = pack(tmp_path / "one", (3, 11))
+    assert packed == pack(tmp_path / "two", (3, 11))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        names = tar.getnames()
+        record = tar.extractfile("lib/python3.11/site-packages/hello-1.0.dist-info/RECORD")
+        assert record is not None
+        listed = [line.split(",")[0] for line in record.read().decode().splitlines()]
+    assert "bin/hello" in names
+    assert not [name for name in names if name.endswith("direct_url.json")]
+    assert listed == ["hello-1.0.dist-info/RECORD", "hello/__init__.py", "hello/main.py"]
+
+
+def test_programs_of_packages_run_from_where_they_are_unpacked(tmp_path: Path) -> None:
+    _unpack(tmp_path)
+    texts = dict(programs(tmp_path))
+    assert list(texts) == ["hello", "Loud-Hello"]
+    for text in texts.values():
+        assert text.startswith(f"#!{PYTHON}\n")
+        done = subprocess.run(
+            [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.stdout, done.returncode) == ("hello\n", 3)
 
 
 def test_a_wheel_that_is_not_there_is_told(tmp_path: Path) -> None:

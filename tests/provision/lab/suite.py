@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from provision.environment import PYTHON
 from tests.provision.lab.host import Host
 
 SCONSTRUCT = """\
@@ -24,17 +25,16 @@ for number in range({count}):
 """
 
 
-def install_client(host: Host, wheels: Path, identity: Path) -> None:
+def install_client(host: Host, release: Path, identity: Path) -> None:
     """Give the user `guest` a Python with ours in it, a project, and a certificate."""
     home = host.root / "home/guest"
-    host.run("cd /home/guest && rm -rf identity project venv wheels")
-    shutil.copy(wheels, home / "wheels.tar")
+    host.run("cd /home/guest && rm -rf identity project venv")
+    shutil.copy(release, home / "release.tar.gz")
     shutil.copytree(identity, home / "identity")
     host.run(
-        "cd /home/guest && mkdir -p wheels project && tar -xf wheels.tar -C wheels"
-        " && python3 -m venv --without-pip venv && pip=$(echo wheels/pip-*.whl)"
-        " && python3 $pip/pip --python venv/bin/python install -q --no-index --no-deps"
-        " --require-hashes -r wheels/requirements.txt && rm -r wheels wheels.tar"
+        "cd /home/guest && mkdir -p project && python3 -m venv --without-pip venv"
+        " && tar -xzf release.tar.gz -C venv && rm release.tar.gz"
+        f" && sed -i '1s#{PYTHON}#/home/guest/venv/bin/python#' venv/bin/scons"
         " && chown -R guest: /home/guest && chmod 700 identity"
     )
 

@@ -1,0 +1,68 @@
+"""Make a directory of unpacked packages what a host unpacks over an empty Python environment.
+
+The same packages give the same bytes: nothing of the machine where they were unpacked is left.
+"""
+
+import configparser
+import csv
+import gzip
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Where a program's first line has this, the host puts its own Python.
+PYTHON = "@python@"
+_PROGRAM = """\
+#!{python}
+import sys
+from {module} import {name}
+sys.exit({call}())
+"""
+# What pip notes about how it was called, and programs for the machine where it was.
+_OF_THIS_MACHINE = ("direct_url.json", "INSTALLER", "REQUESTED")
+
+
+def tidy(packages: Path) -> None:
+    """Remove what pip wrote about this machine."""
+    for path in packages.glob("bin/*"):
+        path.unlink()
+    for name in _OF_THIS_MACHINE:
+        for path in packages.glob(f"*.dist-info/{name}"):
+            path.unlink()
+    for record in packages.glob("*.dist-info/RECORD"):
+        with record.open(newline="") as file:
+            rows = [row for row in csv.reader(file) if row and (packages / row[0]).is_file()]
+        with record.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(sorted(rows))
+
+
+def pack(packages: Path, python: tuple[int, int]) -> bytes:
+    """Return a compressed tar of the packages and their programs, as they lie in an environment."""
+    place = f"lib/python{python[0]}.{python[1]}/site-packages"
+    files = {f"bin/{name}": (text.encode(), 0o755) for name, text in programs(packages)}
+    for path in sorted(packages.rglob("*")):
+        if path.is_file():
+            mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+            files[f"{place}/{path.relative_to(packages)}"] = path.read_bytes(), mode
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, (content, mode) in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            tar.addfile(entry, io.BytesIO(content))
+    return gzip.compress(packed.getvalue(), compresslevel=6, mtime=0)
+
+
+def programs(packages: Path) -> Iterator[tuple[str, str]]:
+    """Yield the programs that packages want to have, with their texts."""
+    for path in sorted(packages.glob("*.dist-info/entry_points.txt")):
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]  # As its documentation says.
+        parser.read(path)
+        for name, target in (
+            parser["console_scripts"].items() if "console_scripts" in parser else ()
+        ):
+            module, _, call = target.partition("[")[0].strip().partition(":")
+            first = call.partition(".")[0]
+            yield name, _PROGRAM.format(python=PYTHON, module=module, name=first, call=call)
