@@ -269,7 +269,7 @@ class EnableUnit:
         return f"start {self.name} with the host"
 
     def script(self) -> str:
-        """Do it; systemd need not read all units again to know it."""
+        """Do it; systemd reads its unit files once for all, later."""
         return f"systemctl enable --quiet --no-reload {self.name}"
 
 

@@ -159,13 +159,14 @@ def _switch(wanted: Wanted, facts: Facts, files: list[Change]) -> Iterator[Chang
     unit_paths = {f"{layout.UNITS}/{unit.name}" for unit in wanted.units}
     written = [c for c in files if isinstance(c.action, WriteFile) and c.action.path in unit_paths]
     states = {unit.name: facts.units.get(unit.name, UnitState()) for unit in wanted.units}
-    if written:
+    disabled = [unit for unit in wanted.units if states[unit.name].file != "enabled"]
+    for unit in disabled:
+        yield Change(EnableUnit(unit.name), "it is not enabled")
+    # Once for all of it: systemd reads every unit of the host.
+    if written or disabled:
         yield Change(ReloadUnits(), "unit files change")
     elif any(state.needs_reload for state in states.values()):
         yield Change(ReloadUnits(), "unit files have changed since")
-    for unit in wanted.units:
-        if states[unit.name].file != "enabled":
-            yield Change(EnableUnit(unit.name), "it is not enabled")
     for unit in wanted.units:
         reason = _restart_reason(unit, states[unit.name], facts)
         if reason:

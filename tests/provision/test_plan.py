@@ -135,9 +135,9 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
         f"write {UNIT_FILE}",
         f"write {layout.UNITS}/{layout.PROC_MOUNT}",
         "switch to the release 1.0-aaaa",
-        "let systemd read its unit files",
         f"start {layout.PROC_MOUNT} with the host",
         f"start {WORKER} with the host",
+        "let systemd read its unit files",
         f"start {layout.PROC_MOUNT}",
         f"start {WORKER}",
     ]
