@@ -1,6 +1,7 @@
 """The command line behind the `cluster_*` sessions of nox: `python -m provision --help`."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypedDict, Unpack
 import click
 
 from maelstrom.errors import MaelstromError, UserError
+from maelstrom.trust.passphrase import VARIABLE
 from provision import inventory_text, status
 from provision.cluster import Options, Run
 from provision.inventory import read_inventory
@@ -50,13 +52,15 @@ def _run(inventory: Path, options: Options) -> Run:
 
 def _run_of(text: str, inventory: Path, options: Options) -> Run:
     state = LocalState(inventory)
+    read = read_inventory(text, inventory.name)
+    passphrase = os.environ.get(VARIABLE) or read.ca_passphrase
     return Run(
-        read_inventory(text, inventory.name),
+        read,
         state,
         options,
         say=click.echo,
         ask=_ask,
-        authority=Signer(state.directory / "ca", f"Maelstrom {inventory.stem}"),
+        authority=Signer(state.directory / "ca", f"Maelstrom {inventory.stem}", passphrase),
     )
 
 

@@ -224,6 +224,8 @@ class Run:
             self.say("nothing was changed")
             self.is_declined = True
             return False
+        if any(plan.certify for plan in plans.values()):
+            self.authority.unlock()
         rollout = Rollout(
             machines=survey.machines,
             facts=survey.facts,

@@ -27,6 +27,9 @@ _TOP = {
     "version": schema.text(r"[0-9][0-9A-Za-z.+-]{0,39}", 'write a version such as "1.2.0"'),
     "wheel": schema.path_name,
     "certificate_days": schema.whole(1, 825),
+    "ca_passphrase": schema.text(
+        r"ask|(file|env|command):.+", 'write "ask", "file:PATH", "env:NAME" or "command:WORDS"'
+    ),
     "ssh": schema.anything,
     "broker": schema.anything,
     "workers": schema.anything,
@@ -102,6 +105,7 @@ class Inventory:
     ssh_config: str = ""
     known_hosts: str = ""
     certificate_days: int = CERTIFICATE_DAYS
+    ca_passphrase: str = ""  # Where it is.
 
     @property
     def broker(self) -> BrokerRole:
@@ -156,6 +160,7 @@ def read_inventory(text: str, name: str = "cluster.toml") -> Inventory:
         ssh_config=ssh.get("config", ""),
         known_hosts=ssh.get("known_hosts", ""),
         certificate_days=values.get("certificate_days", CERTIFICATE_DAYS),
+        ca_passphrase=values.get("ca_passphrase", ""),
     )
 
 

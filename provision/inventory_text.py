@@ -14,6 +14,7 @@ format = 1
 #wheel = "dist/NAME.whl"   # install this instead of the checkout
 
 #certificate_days = 90     # they are renewed by `cluster_up` when a third of that is left
+#ca_passphrase = "ask"     # for the authority's key; or "file:PATH", "env:NAME", "command:WORDS"
 
 [ssh]                      # holds for all hosts; what is missing comes from your ssh configuration
 user = "admin"             # root, or one who may use sudo

@@ -4,11 +4,12 @@ import re
 import threading
 from pathlib import Path
 
-from maelstrom.errors import TrustError
+from maelstrom.errors import TrustError, UserError
 from maelstrom.trust import build, files
 from maelstrom.trust.authority import Authority, clock
 from maelstrom.trust.holder import Holder
 from maelstrom.trust.identity import Identity, Role
+from maelstrom.trust.passphrase import Passphrase
 from provision.actions import Certify
 from provision.certificates import Trust, days_left, identity
 from provision.inventory import Host
@@ -20,9 +21,10 @@ CLIENT_DAYS_MIN = 10
 class Signer:
     """The authority of one cluster, made when it is first needed."""
 
-    def __init__(self, directory: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str, passphrase: str = "") -> None:
         self._directory = directory
         self._name = name
+        self._source = passphrase  # Where it is, if the key is to have one.
         # Hosts are worked on at the same time.
         self._lock = threading.Lock()
         self._opened: Authority | None = None
@@ -32,10 +34,30 @@ class Signer:
         with self._lock:
             if self._opened is None:
                 if (self._directory / "ca.key").exists():
-                    self._opened = Authority.open(self._directory)
+                    self._opened = self._open()
                 else:
-                    self._opened = Authority.create(self._directory, self._name, now=clock())
+                    words = self._words(self._source) if self._source else None
+                    self._opened = Authority.create(
+                        self._directory, self._name, now=clock(), passphrase=words
+                    )
             return self._opened
+
+    def _open(self) -> Authority:
+        opened = Authority.open(self._directory, self._words(self._source or "ask"))
+        if self._source and not opened.has_passphrase:
+            raise UserError(
+                f"the authority's key in {self._directory} has no passphrase, and the inventory"
+                " wants one",
+                hint=f"give it one: `maelstrom-admin ca passphrase --ca {self._directory}`",
+            )
+        return opened
+
+    def _words(self, source: str) -> Passphrase:
+        return Passphrase(source, f"the authority in {self._directory}")
+
+    def unlock(self) -> None:
+        """Get the passphrase, if there is one, before much depends on it."""
+        self._authority.unlock()
 
     def trust(self, *, is_forced: bool = False) -> Trust:
         """Return what plans need to know."""

@@ -13,6 +13,7 @@ from maelstrom.trust import build, files, tokens
 from maelstrom.trust.authority import DAYS_DEFAULT, DAYS_MAX, Authority, clock
 from maelstrom.trust.holder import Holder
 from maelstrom.trust.identity import Identity, Role
+from maelstrom.trust.passphrase import FORMS, VARIABLE, Passphrase
 
 AUTHORITY_VARIABLE = "MAELSTROM_ADMIN_CA"
 
@@ -31,6 +32,13 @@ _ca = click.option(
     default=_default_ca,
     show_default=f"${AUTHORITY_VARIABLE}, or `maelstrom/ca` in the user's configuration",
     help="The authority's directory.",
+)
+_passphrase = click.option(
+    "--passphrase-from",
+    "source",
+    metavar="SOURCE",
+    envvar=VARIABLE,
+    help=f"Where the passphrase of the authority's key is: {FORMS}. Also ${VARIABLE}.",
 )
 _days = click.option(
     "--days",
@@ -53,23 +61,42 @@ def ca() -> None:
       maelstrom-admin ca issue broker main --address build1.lan --out /etc/maelstrom/broker
       maelstrom-admin ca issue client ann --out ~/.config/maelstrom/client
 
+    The authority's key has a passphrase if `ca init --passphrase-from` says where that is, as
+    `ask`, `file:PATH`, `env:NAME` or `command:WORDS`; `ca passphrase` changes it. What signs then
+    asks at the terminal, unless it is told the same.
+
     A key need not travel: on the new host `ca request`, here `ca issue --request`, there again
     `ca install`.
     """
 
 
+def _open(directory: Path, source: str | None) -> Authority:
+    return Authority.open(directory, _words(directory, source or "ask"))
+
+
+def _words(directory: Path, source: str) -> Passphrase:
+    return Passphrase(source, f"the authority in {directory}")
+
+
 @ca.command("init")
 @_ca
+@_passphrase
 @click.option("--name", default="Maelstrom", show_default=True, help="How messages call it.")
-def initialise(directory: Path, name: str) -> None:
-    """Make a new authority. Whoever can read its `ca.key` can become anybody."""
-    authority = Authority.create(directory, name, now=clock())
+def initialise(directory: Path, source: str | None, name: str) -> None:
+    """Make a new authority. Whoever can read its `ca.key` can become anybody.
+
+    Unless it has a passphrase: say where that is with --passphrase-from, and without it nobody can
+    issue or revoke anything.
+    """
+    words = None if source is None else _words(directory, source)
+    authority = Authority.create(directory, name, now=clock(), passphrase=words)
     click.echo(f"made authority `{name}` in {directory}")
     click.echo(f"pin sha256:{build.pin(authority.certificate)}")
 
 
 @ca.command()
 @_ca
+@_passphrase
 @_days
 @click.option("--address", multiple=True, help="A host or IP a broker is reached at. Repeatable.")
 @click.option(
@@ -84,6 +111,7 @@ def initialise(directory: Path, name: str) -> None:
 @click.argument("name")
 def issue(
     directory: Path,
+    source: str | None,
     days: int | None,
     address: tuple[str, ...],
     out: Path | None,
@@ -92,7 +120,7 @@ def issue(
     name: str,
 ) -> None:
     """Issue a certificate to a broker, worker, client, admin or monitor of this name."""
-    authority = Authority.open(directory)
+    authority = _open(directory, source)
     identity = Identity(Role(role), name)
     if (out is None) == (request is None):
         raise click.UsageError("give either --out DIRECTORY or --request FILE")
@@ -111,6 +139,7 @@ def issue(
 
 @ca.command()
 @_ca
+@_passphrase
 @_days
 @click.option(
     "--request",
@@ -119,12 +148,14 @@ def issue(
     "certificate's file.",
 )
 @click.argument("holder", type=click.Path(path_type=Path, exists=True))
-def renew(directory: Path, days: int | None, request: Any, holder: Path) -> None:
+def renew(
+    directory: Path, source: str | None, days: int | None, request: Any, holder: Path
+) -> None:
     """Renew the certificate of a holder's directory, with a new key.
 
     Daemons take the new one up by themselves, without a restart.
     """
-    authority = Authority.open(directory)
+    authority = _open(directory, source)
     if request is not None:
         old = files.read(holder, what="the certificate")
         click.echo(authority.renew(request.read(), old, days=days, now=clock()), nl=False)
@@ -140,14 +171,15 @@ def renew(directory: Path, days: int | None, request: Any, holder: Path) -> None
 
 @ca.command()
 @_ca
+@_passphrase
 @click.argument("who")
-def revoke(directory: Path, who: str) -> None:
+def revoke(directory: Path, source: str | None, who: str) -> None:
     """Revoke by serial number or by identity, as in `client/ann`.
 
     The list is `crl.pem` in the authority's directory. A broker that was started with `--ca` reads
     it within seconds, and cuts open connections too; copy it to others' `--identity` directory.
     """
-    fresh = Authority.open(directory).revoke(who, now=clock())
+    fresh = _open(directory, source).revoke(who, now=clock())
     for entry in fresh:
         click.echo(f"revoked certificate {entry.serial} of {entry.identity}")
     if not fresh:
@@ -179,6 +211,29 @@ def token(directory: Path, name: str, uses: int, minutes: int, role: str) -> Non
     authority = Authority.open(directory)
     made = tokens.make(authority, Role(role), name=name, uses=uses, minutes=minutes, now=clock())
     click.echo(str(made))
+
+
+@ca.command("passphrase")
+@_ca
+@_passphrase
+@click.option(
+    "--new-from",
+    metavar="SOURCE",
+    default="ask",
+    show_default=True,
+    help=f"Where the new passphrase is: {FORMS}.",
+)
+@click.option("--remove", "is_removed", is_flag=True, help="Let the key have none.")
+def change_passphrase(
+    directory: Path, source: str | None, new_from: str, *, is_removed: bool
+) -> None:
+    """Give the authority's key a passphrase, another one, or none.
+
+    Copies of the old `ca.key` open with the old passphrase for ever: remove them.
+    """
+    new = None if is_removed else _words(directory, new_from)
+    _open(directory, source).change_passphrase(new)
+    click.echo(f"the key in {directory} has {'no' if is_removed else 'a new'} passphrase")
 
 
 @ca.command()

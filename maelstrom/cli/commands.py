@@ -178,8 +178,13 @@ def broker(
     authority = None
     if ca is not None:
         from maelstrom.trust.authority import Authority
+        from maelstrom.trust.passphrase import VARIABLE, Passphrase
 
-        authority = Authority.open(ca)
+        source = os.environ.get(VARIABLE)
+        words = Passphrase(source, f"the authority in {ca}") if source else None
+        authority = Authority.open(ca, words)
+        # What is wrong with it is told now, and not when a certificate is due.
+        authority.unlock()
     lists = () if ca is None else (ca / "crl.pem",)
     access = Access(_open_tls(listen, identity, Role.BROKER, lists), authority)
     kept = journal or store.with_name(f"{store.name}-journal.sqlite")

@@ -1,7 +1,7 @@
 """The private authority: issues, renews and revokes certificates, and remembers which.
 
     directory (0700)
-    ├── ca.key         0600  its private key
+    ├── ca.key         0600  its private key, encrypted if there is a passphrase
     ├── ca.pem         0644  its certificate: all that others need to recognise what it issued
     ├── crl.pem        0644  what it has revoked
     ├── issued.json    0600  what it has issued and is still valid
@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from maelstrom.errors import TrustError, UserError
 from maelstrom.trust import build, files
 from maelstrom.trust.identity import Identity, Role
+from maelstrom.trust.passphrase import FORMS, VARIABLE, Passphrase
 
 DAYS_DEFAULT = {Role.BROKER: 7, Role.WORKER: 7, Role.CLIENT: 30, Role.ADMIN: 30, Role.MONITOR: 30}
 DAYS_MAX = 825
@@ -42,14 +42,22 @@ class Authority:
     """An authority in its directory."""
 
     def __init__(
-        self, directory: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
+        self,
+        directory: Path,
+        secret: bytes,
+        certificate: x509.Certificate,
+        passphrase: Passphrase | None = None,
     ) -> None:
         self.directory = directory
         self.certificate = certificate
-        self._key = key
+        self._secret = secret
+        self._passphrase = passphrase
+        self._opened: build.Key | None = None
 
     @classmethod
-    def create(cls, directory: Path, name: str, *, now: datetime) -> "Authority":
+    def create(
+        cls, directory: Path, name: str, *, now: datetime, passphrase: Passphrase | None = None
+    ) -> "Authority":
         """Make a new authority; raises UserError where there is one."""
         files.make_directory(directory)
         with files.locked(directory):
@@ -60,19 +68,64 @@ class Authority:
                     "another directory",
                 )
             key, certificate = build.authority(name, now)
+            words = None if passphrase is None else passphrase.get(is_new=True)
+            secret = build.key_to_pem(key, words)
             files.write(directory / "ca.pem", build.to_pem(certificate), files.PUBLIC)
-            files.write(directory / "ca.key", build.key_to_pem(key), files.PRIVATE)
-            authority = cls(directory, key, certificate)
+            files.write(directory / "ca.key", secret, files.PRIVATE)
+            authority = cls(directory, secret, certificate, passphrase)
+            authority._opened = key
             authority._keep([], now)
         return authority
 
     @classmethod
-    def open(cls, directory: Path) -> "Authority":
-        """Return the authority of a directory; raises TrustError."""
+    def open(cls, directory: Path, passphrase: Passphrase | None = None) -> "Authority":
+        """Return the authority of a directory; raises TrustError.
+
+        A passphrase is fetched when something is first to be signed.
+        """
         hint = "make an authority with `maelstrom-admin ca init`"
         secret = files.read_secret(directory / "ca.key", what="the authority's key", hint=hint)
         public = files.read(directory / "ca.pem", what="the authority's certificate", hint=hint)
-        return cls(directory, build.key_from_pem(secret), build.from_pem(public))
+        authority = cls(directory, secret, build.from_pem(public), passphrase)
+        if not authority.is_locked:
+            authority.unlock()
+        return authority
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a passphrase is needed before something can be signed."""
+        return self._opened is None and build.is_encrypted(self._secret)
+
+    @property
+    def has_passphrase(self) -> bool:
+        """Whether its key is encrypted on disk."""
+        return build.is_encrypted(self._secret)
+
+    def unlock(self) -> build.Key:
+        """Return the private key, with the passphrase if there is one; raises TrustError."""
+        if self._opened is None:
+            words = None
+            if build.is_encrypted(self._secret):
+                if self._passphrase is None:
+                    raise TrustError(
+                        f"the authority's key in {self.directory} has a passphrase",
+                        hint=f"say where that is: {VARIABLE} can be {FORMS}",
+                    )
+                words = self._passphrase.get()
+            try:
+                self._opened = build.key_from_pem(self._secret, words)
+            except TrustError as error:
+                raise TrustError(f"{self.directory / 'ca.key'}: {error.message}") from error
+        return self._opened
+
+    def change_passphrase(self, new: Passphrase | None) -> None:
+        """Encrypt the key with another passphrase, or with none."""
+        key = self.unlock()
+        words = None if new is None else new.get(is_new=True)
+        with files.locked(self.directory):
+            self._secret = build.key_to_pem(key, words)
+            files.write(self.directory / "ca.key", self._secret, files.PRIVATE)
+        self._passphrase = new
 
     @property
     def pem(self) -> bytes:
@@ -112,8 +165,9 @@ class Authority:
         if not 1 <= days <= DAYS_MAX:
             raise UserError(f"{days} days of life; it must be between 1 and {DAYS_MAX}")
         ends = min(now + timedelta(days=days), self.certificate.not_valid_after_utc)
+        key = self.unlock()
         certificate = build.leaf(
-            self._key,
+            key,
             self.certificate,
             build.public_key(request),
             identity,
@@ -145,6 +199,7 @@ class Authority:
 
     def revoke(self, who: str, *, now: datetime) -> list[Issued]:
         """Revoke by serial number or identity; returns what was revoked by this call."""
+        self.unlock()
         with files.locked(self.directory):
             entries = self.issued()
             found = [
@@ -167,7 +222,7 @@ class Authority:
         content = msgspec.json.format(msgspec.json.encode(kept))
         files.write(self.directory / "issued.json", content, files.PRIVATE)
         revoked = [(int(entry.serial, 16), entry.revoked) for entry in kept if entry.revoked]
-        listed = build.revocation_list(self._key, self.certificate, revoked, now)
+        listed = build.revocation_list(self.unlock(), self.certificate, revoked, now)
         files.write(self.directory / "crl.pem", listed, files.PUBLIC)
 
 

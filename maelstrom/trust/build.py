@@ -227,20 +227,28 @@ def from_pem(content: bytes) -> x509.Certificate:
         raise TrustError(f"a certificate that cannot be read: {error}") from error
 
 
-def key_to_pem(key: Key) -> bytes:
-    """Return a private key as text."""
+def key_to_pem(key: Key, passphrase: bytes | None = None) -> bytes:
+    """Return a private key as text, encrypted if there is a passphrase."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        encryption = serialization.BestAvailableEncryption(passphrase)
     return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
     )
 
 
-def key_from_pem(content: bytes) -> Key:
+def is_encrypted(content: bytes) -> bool:
+    """Whether a private key's text can only be read with a passphrase."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in content
+
+
+def key_from_pem(content: bytes, passphrase: bytes | None = None) -> Key:
     """Return the private key of a text; raises TrustError."""
     try:
-        key = serialization.load_pem_private_key(content, password=None)
+        key = serialization.load_pem_private_key(content, password=passphrase)
     except (ValueError, TypeError) as error:
+        if passphrase is not None:
+            raise TrustError("a key that this passphrase does not open") from error
         raise TrustError(f"a key that cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TrustError("a key of another kind than P-256")

@@ -49,3 +49,22 @@ def test_a_token_is_printed_alone(tmp_path: Path) -> None:
     run("init", "--ca", tmp_path / "ca")
     assert "@sha256:" in run("token", "--ca", tmp_path / "ca", "worker")
     run("token", "--ca", tmp_path / "ca", "admin", fails=True)
+
+
+def test_an_authority_with_a_passphrase_signs_for_who_has_it(tmp_path: Path) -> None:
+    ca, words = tmp_path / "ca", tmp_path / "words"
+    words.write_text("correct horse\n")
+    words.chmod(0o600)
+    source = ("--passphrase-from", f"file:{words}")
+    run("init", "--ca", ca, *source)
+    out = tmp_path / "ann"
+    assert "correct" not in run("issue", "--ca", ca, *source, "client", "ann", "--out", out)
+    assert "client/ann" in run("list", "--ca", ca)
+    run("renew", "--ca", ca, *source, out)
+    words.write_text("wrong\n")
+    for command in (("renew", out), ("revoke", "client/ann")):
+        run(command[0], "--ca", ca, *source, *command[1:], fails=True)
+    words.write_text("correct horse\n")
+    run("revoke", "--ca", ca, *source, "client/ann")
+    run("passphrase", "--ca", ca, *source, "--remove")
+    run("issue", "--ca", ca, "client", "bob", "--out", tmp_path / "bob")

@@ -83,7 +83,9 @@ DRIFT: dict[str, tuple[Callable[[Facts], Facts], list[tuple[str, str]]]] = {
     ),
     "a unit that fails": (_unit(WORKER, active="failed"), [(f"start {WORKER}", "it is failed")]),
     "a unit that is not started with the host": (
-        _unit(WORKER, file="disabled"), [(f"start {WORKER} with the host", "it is not enabled")],
+        _unit(WORKER, file="disabled"),
+        [(f"start {WORKER} with the host", "it is not enabled"),
+         ("let systemd read its unit files", "unit files change")],
     ),
     "a daemon that was started with an edited configuration": (
         lambda facts: replace(facts, started={"worker": "f" * 64 + "  -"}),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from maelstrom.errors import UserError
 from maelstrom.trust import build
 from maelstrom.trust.authority import clock
 from maelstrom.trust.holder import Holder
@@ -75,3 +76,27 @@ def test_the_operator_hears_of_what_is_revoked(tmp_path: Path) -> None:
 
 def test_to_revoke_what_was_never_issued_is_nothing(tmp_path: Path) -> None:
     assert Signer(tmp_path / "ca", "ours").revoke(Identity(Role.WORKER, "w9")) == 0
+
+
+def test_the_key_has_a_passphrase_where_the_inventory_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORDS", "correct horse")
+    ours = Signer(tmp_path / "ca", "ours", "env:WORDS")
+    ours.pems()
+    assert b"ENCRYPTED" in (tmp_path / "ca/ca.key").read_bytes()
+    monkeypatch.delenv("WORDS")
+    # A plan signs nothing, so nobody is asked.
+    later = Signer(tmp_path / "ca", "ours", "env:WORDS")
+    assert later.trust().authority.serial_number
+    with pytest.raises(UserError, match="has no `WORDS`"):
+        later.unlock()
+    monkeypatch.setenv("WORDS", "correct horse")
+    later.client(tmp_path / "client", "ann")
+
+
+def test_a_key_without_the_passphrase_that_the_inventory_wants_is_told(tmp_path: Path) -> None:
+    Signer(tmp_path / "ca", "ours").pems()
+    with pytest.raises(UserError, match="has no passphrase, and the inventory wants one") as raised:
+        Signer(tmp_path / "ca", "ours", "ask").pems()
+    assert raised.value.hint.endswith(f"maelstrom-admin ca passphrase --ca {tmp_path / 'ca'}`")
