@@ -14,6 +14,7 @@ import msgspec
 from maelstrom import __version__
 from maelstrom.broker import events, gatherer
 from maelstrom.broker.access import Access
+from maelstrom.broker.ending import Ending
 from maelstrom.broker.gatherer import Gatherer
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
 from maelstrom.broker.quota import NO_QUOTA, Busy, Quota, Quotas
@@ -83,9 +84,9 @@ class Broker:
         self.quotas = Quotas(quota)
         self.counts = Counts()
         self.observer = Observer(self)
+        self.ending = Ending(self)
         self.drained: dict[str, None] = {}
         """Workers by name that get nothing until an operator says so."""
-        self.is_stopping = False
         self.log = logging.getLogger("maelstrom.broker")
         self.access = access or Access()
         self.store = store
@@ -253,7 +254,7 @@ class Broker:
             self.quotas.end_job(client.owner)
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
-        self._stop_if_done()
+        self.ending.look()
 
     def submitted(self, client: ClientPeer, submit: messages.Submit) -> None:
         """A client wants a job to be run."""
@@ -267,8 +268,7 @@ class Broker:
                 client.tell(submit.number, known, is_cached=True)
                 return
         try:
-            if self.is_stopping:
-                raise Busy("the broker takes no new jobs: it is about to stop")
+            self.ending.admit_job()
             self.quotas.take_job(client.owner, len(submit.spec))
         except Busy as busy:
             client.tell(submit.number, encode(InfrastructureFault(busy.message, busy.hint)))
@@ -411,11 +411,7 @@ class Broker:
         if self.journal is not None:
             self.journal.end(job, outcome)
         client.tell(job.number, outcome)
-        self._stop_if_done()
-
-    def _stop_if_done(self) -> None:
-        if self.is_stopping and not self.jobs:
-            self.on_end()
+        self.ending.look()
 
     # Workers
 

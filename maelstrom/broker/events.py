@@ -97,6 +97,10 @@ class TimePassed(msgspec.Struct, frozen=True):
     now_s: float
 
 
+class Paused(msgspec.Struct, frozen=True):
+    """Nothing is to be given out any more: we are about to end, and another one takes over."""
+
+
 class RestoreEnded(msgspec.Struct, frozen=True):
     """Workers had time enough to come back after our restart."""
 
@@ -137,6 +141,7 @@ Event: TypeAlias = (
     | WorkerDraining
     | JobQueued
     | RestoreEnded
+    | Paused
     | TimePassed
     | JobCancelled
     | JobEnded

@@ -54,11 +54,10 @@ class OperatorPeer(Peer):
             case messages.CancelJobs(client, job):
                 return cancel(broker, client, job)
             case messages.Stop(is_draining):
-                if not is_draining or not broker.jobs:
-                    broker.on_end()
-                    return "the broker stops"
-                broker.is_stopping = True
-                return f"the broker takes no new jobs, and stops after {len(broker.jobs)} more"
+                if is_draining:
+                    return broker.ending.finish()
+                broker.on_end()
+                return "the broker stops"
             case _:
                 assert_never(message)
 

@@ -82,6 +82,7 @@ class Greeter(Peer):
                 owner.attach(self.connection)
                 self.broker.resume(owner, is_local=self._is_local)
             else:
+                self.broker.ending.admit_client()
                 client = ClientPeer(self.broker, self.connection)
                 self.broker.welcome(client, is_local=self._is_local)
                 self.broker.client_joined(client)

@@ -16,7 +16,8 @@ Rules of this file:
 8. After a restart of ours, jobs that had been given to workers wait for these to come back.
 9. Near the end, a job that takes much longer than it should gets a twin: the same on another
    worker. Who ends first is believed, the other is killed. A twin that fails changes nothing.
-10. Of the jobs of one client that share an exclusive group, one runs at a time.
+10. Once we are about to end nothing is given out.
+11. Of the jobs of one client that share an exclusive group, one runs at a time.
 """
 
 from typing import Any, assert_never
@@ -37,6 +38,7 @@ from maelstrom.broker.events import (
     JobQueued,
     JobReturned,
     Kill,
+    Paused,
     Recall,
     RestoreEnded,
     Tell,
@@ -49,6 +51,7 @@ from maelstrom.broker.events import (
     WorkerLost,
 )
 from maelstrom.broker.fleet import Fleet
+from maelstrom.broker.invariants import check
 from maelstrom.broker.queue import Queue
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 
@@ -70,6 +73,7 @@ class Scheduler:
         self._count = 0
         self._recalls = 0
         self._now_s = 0.0
+        self._is_paused = False
         # Exclusive groups of which a job runs.
         self._groups: dict[tuple[ClientId, str], None] = {}
         # Jobs from before our restart that some worker may have.
@@ -121,6 +125,7 @@ class Scheduler:
         | WorkerBack
         | WorkerDraining
         | RestoreEnded
+        | Paused
         | TimePassed,
     ) -> list[Instruction]:
         match event:
@@ -143,6 +148,9 @@ class Scheduler:
                 for waiting in unclaimed.values():
                     self._queue.push(waiting)
                 return [*self._refuse_impossible(), *self._match()]
+            case Paused():
+                self._is_paused = True
+                return []
             case TimePassed(now_s):
                 self._now_s = now_s
                 return self._make_twins()
@@ -254,6 +262,8 @@ class Scheduler:
 
     def _match(self) -> list[Instruction]:
         """Give jobs to workers while both are there."""
+        if self._is_paused:
+            return []
         done: list[Instruction] = []
         passed = []
         blocked: dict[Shape, None] = {}
@@ -386,7 +396,7 @@ class Scheduler:
 
     def _make_twins(self) -> list[Instruction]:
         """Give each idle slot, at the most, a job that takes too long elsewhere."""
-        if not self._fleet.idle or self._queue.shapes():
+        if not self._fleet.idle or self._queue.shapes() or self._is_paused:
             return []
         late = [
             (job.since_s + job.estimate_s, job.number, job)
@@ -466,27 +476,6 @@ class Scheduler:
         """Assert what must be true between two events."""
         self._queue.check()
         self._fleet.check()
-        for jobs in self._jobs.values():
-            for job in jobs.values():
-                states = (job.worker is not None, job.ticket > 0, job.name in self._unclaimed)
-                assert sum(states) == 1, "a job is queued, assigned, or kept for its old worker"
-                assert not job.is_told, "who was told is forgotten"
-                for each in (job, job.twin):
-                    if each is not None and each.worker is not None:
-                        found = self._find(each.worker, each.name, each.attempt)
-                        assert found is each, "a worker knows its jobs"
-        busy = []
-        for name, worker in self._workers.items():
-            placed = worker.jobs.values()
-            assert worker.used == sum(job.shape.slots for job in placed), "slots are counted"
-            recalled = sum(job.is_recalled for job in placed)
-            assert worker.recalled == recalled, "recalls are counted"
-            busy += [(job.name.client, group) for job in placed for group in job.shape.groups]
-            for job in placed:
-                assert job.worker == name, "a job knows its worker"
-                is_live = self._get(job.name) in (job, job.first)
-                assert job.is_told or is_live, "a job has a client or is dying"
-                assert not job.is_told or not job.ticket, "who was told is not queued"
+        check(self._jobs, self._workers, self._unclaimed, self._groups)
         recalls = sum(worker.recalled for worker in self._workers.values())
         assert self._recalls == recalls, "all recalls are counted"
-        assert sorted(busy) == sorted(self._groups), "of a group one job runs"

@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from maelstrom.broker.access import Access
 from maelstrom.broker.daemon import Broker
 from maelstrom.broker.quota import Quota
 from maelstrom.cli.ending import end
-from maelstrom.cli.service import announced
+from maelstrom.cli.service import announced, notify
 from maelstrom.errors import UserError
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire.address import Address
@@ -30,7 +31,8 @@ TIDY_JOBS_MAX = 10_000
 
 async def serve_pairs(store: DiskStore, descriptors: list[int]) -> None:
     """Serve the client that started us until it goes."""
-    stop = _stop_on_signals()
+    stop = asyncio.Event()
+    _on_signals(stop.set)
     broker = Broker(store, stop.set, has_one_client=True)
     try:
         for descriptor in descriptors:
@@ -47,13 +49,23 @@ async def serve_address(
     access: Access,
     quota: Quota,
     http: tuple[str, int] | None,
+    drain_s: float,
 ) -> None:
-    """Serve whoever comes until a signal."""
+    """Serve whoever comes until a signal; the second one ends it at once."""
     from maelstrom.broker.journal import Journal
     from maelstrom.wire.listener import Listener
 
-    stop = _stop_on_signals()
+    stop = asyncio.Event()
     broker = Broker(store, stop.set, journal=Journal(journal), access=access, quota=quota)
+
+    def hear() -> None:
+        if broker.ending.is_handing_over:
+            stop.set()
+        else:
+            notify("STOPPING=1", "STATUS=draining")
+            broker.ending.hand_over(drain_s)
+
+    _on_signals(hear)
     listener: Listener | None = None
     site: Site | None = None
     try:
@@ -100,11 +112,9 @@ async def _open_site(broker: Broker, host: str, port: int) -> "Site":
     return site
 
 
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
+def _on_signals(hear: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+        asyncio.get_running_loop().add_signal_handler(number, hear)
 
 
 def main() -> int:

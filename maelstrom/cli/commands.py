@@ -121,6 +121,15 @@ def _open_tls(
     help="How many slots one client may hold at a time.",
 )
 @click.option(
+    "--drain-time",
+    type=click.FloatRange(0, 3600),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long SIGTERM lets workers end what they were given. What takes longer goes on there, "
+    "and is taken up when the broker is started anew.",
+)
+@click.option(
     "--http-port",
     type=click.IntRange(0, 65535),
     help="Serve a page with the broker's state, JSON, /metrics and /healthz here; port 0 takes a "
@@ -146,6 +155,7 @@ def broker(
     client_jobs: int,
     client_bytes: int,
     client_slots: int,
+    drain_time: float,
     http_port: int | None,
     http_host: str,
     log_level: str,
@@ -163,7 +173,8 @@ def broker(
     Over a network everybody has a certificate; `maelstrom-admin ca --help` shows how.
 
     A broker that is ended or killed, and started anew, goes on with the jobs it had; clients and
-    workers come back to it by themselves. SIGTERM or Ctrl-C ends it.
+    workers come back to it by themselves. SIGTERM or Ctrl-C ends it when its workers have ended
+    what they were given, but no later than --drain-time says; a second one at once.
 
     Every option can be given in the environment (`MAELSTROM_BROKER_STORE_SIZE=5G`) and in a file
     (`store-size = "5G"`), too; `--print-config` shows what holds.
@@ -192,7 +203,13 @@ def broker(
     http = None if http_port is None else (http_host, http_port)
     asyncio.run(
         serve_address(
-            DiskStore(store, size_bytes_max=store_size), listen, kept, access, quota, http
+            DiskStore(store, size_bytes_max=store_size),
+            listen,
+            kept,
+            access,
+            quota,
+            http,
+            drain_time,
         )
     )
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from maelstrom.cli.ending import end
-from maelstrom.cli.service import announced
+from maelstrom.cli.service import announced, notify
 from maelstrom.errors import ConnectionLost
 from maelstrom.sandbox.pool import SlotPool, service_user
 from maelstrom.store.disk import DiskStore
@@ -40,8 +40,14 @@ async def serve(
     pool = SlotPool(slots=slots, layers_root=str(store.layers_root), service_user=service_user())
     name = os.uname().nodename
     worker = Worker(store=store, pool=pool, slots=slots, name=name, resources=resources)
+
+    def stop() -> None:
+        worker.stop()
+        if worker.is_leaving:
+            notify("STOPPING=1", "STATUS=ends when what it runs has ended")
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     await worker.run(reached, reach, is_watched=is_watched)
 
 

@@ -43,6 +43,9 @@ from maelstrom.worker.fetcher import Fetcher
 from maelstrom.worker.outputs import Collected
 
 FRAME_HEADROOM_BYTES = 4096
+UNREPORTED_S_MAX = 60.0
+"""How long a worker that leaves, and runs nothing more, waits for a broker that is away."""
+REPORTS_CHECK_S = 0.5
 
 _log = logging.getLogger("maelstrom.worker")
 _FROM_BROKER: Codec[messages.BrokerToWorker] = Codec(messages.BrokerToWorker)
@@ -100,10 +103,11 @@ class Worker:
         # Reports that the broker may not have, if the connection can break.
         self._outbox: Outbox[messages.Report] = Outbox()
         self._is_watched = True
-        self._is_stopping = False
+        self.is_leaving = False
         self._connection = self._new_connection()
 
     def _new_connection(self) -> Connection:
+        self._is_joined = False
         connection = Connection(
             hello(Role.WORKER, __version__, self._token),
             owner=self,
@@ -146,11 +150,29 @@ class Worker:
 
     def stop(self) -> None:
         """End it, from outside: first when what runs has ended, the second time at once."""
-        if self._is_watched and not self._is_stopping and self._dispatcher.jobs:
-            self._is_stopping = True
-            self._connection.send(messages.Leave())
-        elif not self._ended.done():
+        if self._is_watched and not self.is_leaving and (self._dispatcher.jobs or self._outbox):
+            self.is_leaving = True
+            self._tell(messages.Leave())
+            self.handle(dispatcher.Leaving())
+            fields = {"running": len(self._dispatcher.jobs), "hint": "once more ends it at once"}
+            _log.info("draining", extra={"fields": fields})
+            self._spawn(self._wait_for_reports())
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._ended.done():
             self._ended.set_result(None)
+
+    async def _wait_for_reports(self) -> None:
+        """End without the broker's goodbye when it has been away for long: others run it again."""
+        waited_s = 0.0
+        while waited_s < UNREPORTED_S_MAX:
+            await asyncio.sleep(REPORTS_CHECK_S)
+            is_away = self._connection.is_over and not self._dispatcher.jobs
+            waited_s = waited_s + REPORTS_CHECK_S if is_away else 0.0
+        _log.warning("outcomes not reported", extra={"fields": {"jobs": len(self._outbox)}})
+        self._end()
 
     async def _close(self) -> None:
         self._connection.leave()
@@ -228,13 +250,17 @@ class Worker:
             return
         unsure = self._outbox.restart()
         holding = [(report.job, report.attempt) for report in unsure] + self._dispatcher.jobs
-        self._connection.send(
-            messages.Join(self._name, self._slots, self._resources, tuple(holding))
-        )
+        self._is_joined = True
+        self._tell(messages.Join(self._name, self._slots, self._resources, tuple(holding)))
         for report in unsure:
             self._send_report(report)
-        if self._is_stopping:
-            self._connection.send(messages.Leave())
+        if self.is_leaving:
+            self._tell(messages.Leave())
+
+    def _tell(self, message: messages.Message) -> None:
+        """Say something of jobs; before we have joined, joining will say what came of them."""
+        if self._is_joined:
+            self._connection.send(message)
 
     def _assign(self, message: messages.Assign) -> None:
         try:
@@ -271,7 +297,7 @@ class Worker:
                     self._pool.kill(f"{job}:{attempt}")
                 case dispatcher.ReturnJob(job, attempt):
                     self._assigned.pop((job, attempt), None)
-                    self._connection.send(messages.Return(job, attempt))
+                    self._tell(messages.Return(job, attempt))
                 case _:
                     assert_never(instruction)
 
@@ -282,7 +308,7 @@ class Worker:
         self._starting.remove((job, attempt))
         spec, wants_started = self._assigned[job, attempt]
         if wants_started:
-            self._connection.send(messages.Started(job, attempt))
+            self._tell(messages.Started(job, attempt))
         layers = [layer.hash for layer in spec.layers]
         outcome = await self._run_in_slot(spec, layers, f"{job}:{attempt}")
         if isinstance(outcome, Ran):
@@ -328,7 +354,7 @@ class Worker:
     def _send_report(self, report: messages.Report) -> None:
         if self._is_watched:
             self._outbox.keep(report)
-        self._connection.send(report)
+        self._tell(report)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

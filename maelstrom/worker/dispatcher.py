@@ -9,6 +9,7 @@ Rules of this file:
 4. A job that was recalled is given back if it has not begun. One that was killed always ends.
 5. Each assignment is answered exactly once, by Report or Return. Two attempts of one job may meet
    here, when the broker took us for lost; neither knows of the other.
+6. A worker that is leaving begins nothing: it gives back what has not begun, and what still comes.
 """
 
 from collections import OrderedDict, deque
@@ -68,6 +69,10 @@ class LayerFailed(msgspec.Struct, frozen=True):
     is_specs_fault: bool = False
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    """This worker is to end when what runs has ended."""
+
+
 class JobEnded(msgspec.Struct, frozen=True):
     """The sandbox is done with a job."""
 
@@ -76,7 +81,9 @@ class JobEnded(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
-Event: TypeAlias = JobAssigned | JobRecalled | JobKilled | LayerPrepared | LayerFailed | JobEnded
+Event: TypeAlias = (
+    JobAssigned | JobRecalled | JobKilled | LayerPrepared | LayerFailed | JobEnded | Leaving
+)
 
 # Instructions
 
@@ -158,6 +165,7 @@ class Dispatcher:
         self._ready: deque[Place] = deque()
         self._layers: dict[Digest, _Layer] = {}
         self._idle: OrderedDict[Digest, None] = OrderedDict()
+        self._is_leaving = False
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take an event in; return what must be done now, in this order."""
@@ -174,6 +182,10 @@ class Dispatcher:
                 return self._withdraw((job, attempt), ReturnJob(job, attempt))
             case JobKilled(job, attempt):
                 return self._kill((job, attempt))
+            case Leaving():
+                self._is_leaving = True
+                waiting = [place for place, job in self._jobs.items() if not job.is_running]
+                return [i for place in waiting for i in self._withdraw(place, ReturnJob(*place))]
             case _:
                 assert_never(event)
 
@@ -182,6 +194,8 @@ class Dispatcher:
         if place in self._jobs:
             # The broker never gives us an attempt twice; whoever does gets one answer for both.
             return []
+        if self._is_leaving:
+            return [ReturnJob(event.job, event.attempt)]
         if event.slots > self._slots:
             message = f"the job needs {event.slots} slots and this worker has {self._slots}"
             return [ReportJob(event.job, event.attempt, ExecutionError(message))]
@@ -203,7 +217,7 @@ class Dispatcher:
 
     def _start(self) -> list[Instruction]:
         done: list[Instruction] = []
-        while self._ready:
+        while self._ready and not self._is_leaving:
             job = self._jobs.get(self._ready[0])
             if job is None:
                 self._ready.popleft()  # It was taken back while it waited.

@@ -143,7 +143,7 @@ async def test_a_broker_stops_when_its_jobs_have_ended(secured: Secured) -> None
     await until(admin, messages.Done)
     client.connection.send(messages.Submit(9, b"spec", ()))
     [refused] = await until(client, messages.Ended)
-    assert b"it is about to stop" in refused.outcome  # type: ignore[attr-defined]
+    assert b"the broker is draining: it takes no new jobs" in refused.outcome  # type: ignore[attr-defined]
     assert not ended.is_set()
     for number in range(1, 6):
         client.connection.send(messages.Cancel(number, even_running=True))

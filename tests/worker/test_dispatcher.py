@@ -23,6 +23,7 @@ from maelstrom.worker.dispatcher import (
     KillJob,
     LayerFailed,
     LayerPrepared,
+    Leaving,
     PrepareLayer,
     ReleaseLayer,
     ReportJob,
@@ -50,6 +51,17 @@ SCRIPTS: dict[str, Script] = {
         (JobEnded(J1, 1, DONE), [ReportJob(J1, 1, DONE), StartJob(J2, 1), StartJob(J3, 1)]),
         (JobAssigned(J4, 1, (), 3), [ReportJob(J4, 1, ExecutionError(
             "the job needs 3 slots and this worker has 2"))]),
+    ],
+    "a worker that leaves gives back what has not begun, and what still comes": [
+        (JobAssigned(J1, 1, (), 2), [StartJob(J1, 1)]),
+        (JobAssigned(J2, 1, ()), []),
+        (JobAssigned(J3, 1, (L1,)), [PrepareLayer(L1)]),
+        (Leaving(), [ReturnJob(J2, 1), ReturnJob(J3, 1)]),
+        (JobRecalled(J1, 1), []),
+        (JobAssigned(J4, 1, ()), [ReturnJob(J4, 1)]),
+        (JobEnded(J1, 1, DONE), [ReportJob(J1, 1, DONE)]),
+        (LayerPrepared(L1), []),
+        (JobAssigned(J4, 2, (), 3), [ReturnJob(J4, 2)]),
     ],
     "a job whose layers are coming holds nobody up": [
         (JobAssigned(J1, 1, (L1,)), [PrepareLayer(L1)]),

@@ -1,0 +1,85 @@
+"""How a broker comes to its end without losing anything.
+
+Rules of this file:
+1. A broker that hands over begins nothing more. It waits a while for what its workers run and have
+   ahead; the rest is in the journal, and what still runs then goes on at the workers: the next
+   broker takes it up.
+2. Meanwhile those clients that are here may submit, for the next broker. New ones are told that
+   this one is busy draining.
+3. A broker that finishes gives out what it has until the last job has ended, and takes nothing new.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from maelstrom.broker import events
+from maelstrom.broker.quota import Busy
+
+if TYPE_CHECKING:
+    from maelstrom.broker.daemon import Broker
+
+LOOK_S = 0.05
+
+
+class Ending:
+    """The end of one broker, as far as it has come."""
+
+    def __init__(self, broker: "Broker") -> None:
+        self._broker = broker
+        self.is_handing_over = False
+        self.is_finishing = False
+
+    def hand_over(self, limit_s: float) -> None:
+        """End when nothing runs any more, or when that takes too long."""
+        self.is_handing_over = True
+        broker = self._broker
+        running = sum(len(broker.scheduler.jobs_of(worker)) for worker in broker.workers)
+        fields = {
+            "given": running,
+            "kept": len(broker.jobs) - running,
+            "limit_s": limit_s,
+            "hint": "once more ends it at once",
+        }
+        broker.log.info("draining", extra={"fields": fields})
+        broker.schedule(events.Paused())
+        self._look(asyncio.get_running_loop().time() + limit_s)
+
+    def _look(self, until_s: float) -> None:
+        broker, loop = self._broker, asyncio.get_running_loop()
+        waits = any(
+            not worker.is_absent and broker.scheduler.jobs_of(worker.id)
+            for worker in broker.workers.values()
+        )
+        if waits and loop.time() < until_s:
+            loop.call_later(LOOK_S, self._look, until_s)
+        else:
+            broker.on_end()
+
+    def finish(self) -> str:
+        """End when all jobs have ended; say so to a person."""
+        jobs = self._broker.jobs
+        if not jobs:
+            self._broker.on_end()
+            return "the broker stops"
+        self.is_finishing = True
+        return f"the broker takes no new jobs, and stops after {len(jobs)} more"
+
+    def look(self) -> None:
+        """See whether the last job has ended."""
+        if self.is_finishing and not self._broker.jobs:
+            self._broker.on_end()
+
+    def admit_client(self) -> None:
+        """Raise Busy if no new client may come."""
+        if self.is_handing_over or self.is_finishing:
+            raise Busy(
+                "the broker is draining: it takes no new clients",
+                hint="it is about to stop; try again when it, or the next one, is back",
+            )
+
+    def admit_job(self) -> None:
+        """Raise Busy if nobody may submit."""
+        if self.is_finishing:
+            raise Busy(
+                "the broker is draining: it takes no new jobs", hint="an operator has it stopped"
+            )
