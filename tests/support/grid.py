@@ -89,12 +89,12 @@ class Grid:
         self._server.close()
         await self.broker.close()
 
-    async def start_broker_process(self) -> None:
+    async def start_broker_process(self, *options: str) -> None:
         """Start one that can be killed."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "maelstrom.cli.broker",
              "--listen", f"plain:127.0.0.1:{self.port}",
-             "--store", str(self._directory / "broker")],
+             "--store", str(self._directory / "broker"), *options],
             text=True,
             stdout=subprocess.PIPE,
         )  # fmt: skip
