@@ -80,7 +80,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against bare processes and other sandboxes, interleaved, as ratios."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test,bench]")
     if shutil.which("bwrap") is None:
         session.log("bwrap is not installed: its rows are left out")
     session.run("python", "-m", "tests.bench", *session.posargs)

@@ -1,20 +1,19 @@
-"""Trivial jobs through a stand-alone session, against bare processes of the same program."""
+"""Trivial jobs: stand-alone against bare processes, a cluster against that, and a busy broker."""
 
 import os
-import queue
 import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.model.spec import JobSpec
+from tests.bench.traffic import machines, saturated
+from tests.bench.traffic.machines import play
 from tests.support.cluster import layer, static_program
 
 JOBS = 1000
@@ -22,26 +21,30 @@ ROUNDS = 3
 PEER = "posix_spawn"
 
 
-def run() -> list[dict[str, Any]]:
-    """Measure, interleaved."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        program = static_program(directory, "int main(void) { return 0; }")
-        manifest, sources = layer({"bin/true": program})
-        session = Session(broker=None, store_root=directory / "store")
-        spec = JobSpec(program="/bin/true", layers=(manifest,))
-        begin = time.perf_counter()
-        session.start()
-        session.offer(sources)
-        _jobs(session, spec, 1)
-        first_s = time.perf_counter() - begin
-        ours, bare, client_cpu = [], [], []
-        for _ in range(ROUNDS):
-            bare.append(_bare(program, JOBS))
-            cpu = time.process_time()
-            ours.append(_jobs(session, spec, JOBS))
-            client_cpu.append((time.process_time() - cpu) / JOBS)
-        session.close()
+def run() -> Iterator[dict[str, Any]]:
+    """Measure; yield the rows."""
+    for measure in (_rows, machines.rows, saturated.rows):
+        with tempfile.TemporaryDirectory() as name:
+            yield from measure(Path(name))
+
+
+def _rows(directory: Path) -> list[dict[str, Any]]:
+    program = static_program(directory, "int main(void) { return 0; }")
+    manifest, sources = layer({"bin/true": program})
+    session = Session(broker=None, store_root=directory / "store")
+    spec = JobSpec(program="/bin/true", layers=(manifest,))
+    begin = time.perf_counter()
+    session.start()
+    session.offer(sources)
+    play(session, spec, 1)
+    first_s = time.perf_counter() - begin
+    ours, bare, client_cpu = [], [], []
+    for _ in range(ROUNDS):
+        bare.append(_bare(program, JOBS))
+        cpu = time.process_time()
+        ours.append(JOBS / play(session, spec, JOBS))
+        client_cpu.append((time.process_time() - cpu) / JOBS)
+    session.close()
     rate, peer = statistics.median(ours), statistics.median(bare)
     return [
         {"what": "trivial jobs, stand-alone", "unit": "jobs/s", "median": rate,
@@ -54,18 +57,6 @@ def run() -> list[dict[str, Any]]:
         {"what": "start of the session to the first outcome", "unit": "s", "median": first_s,
          "peer": "0.35 s", "ratio": first_s / 0.35},
     ]  # fmt: skip
-
-
-def _jobs(session: Session, spec: JobSpec, count: int) -> float:
-    """Return jobs per second; all are submitted at once."""
-    outcomes: queue.SimpleQueue[object] = queue.SimpleQueue()
-    begin = time.perf_counter()
-    for number in range(count):
-        one = msgspec.structs.replace(spec, arguments=(str(number),))
-        session.submit(Submission(one, on_outcome=outcomes.put))
-    for _ in range(count):
-        outcomes.get(timeout=60)
-    return count / (time.perf_counter() - begin)
 
 
 def _bare(program: Path, count: int) -> float:

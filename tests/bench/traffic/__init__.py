@@ -1,0 +1,1 @@
+"""What keeps a broker busy, and what it costs."""
