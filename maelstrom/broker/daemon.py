@@ -204,14 +204,19 @@ class Broker:
         """Go on where an earlier broker was killed; nobody may connect before that is done."""
         if self.journal is None:
             return
+        from maelstrom.broker.operator import restore
+
+        restore(self, self.journal)
+        owners = self.journal.owners()
         for name, token in self.journal.clients():
             connection = self.add(is_local=False)
             connection.abort(ConnectionLost("the broker was restarted"))
             client = ClientPeer(self, connection, name)
+            client.belong(owners.get(name, ""))
             client.token = token
             self.tokens[token] = client
             self.clients[client.id] = client
-            self.schedule(events.ClientJoined(client.id))
+            self.schedule(events.ClientJoined(client.id, client.owner))
             client.absent()
         for job, submit, attempt, outcome in self.journal.jobs():
             if outcome is not None:
@@ -232,7 +237,8 @@ class Broker:
         """A client said hello."""
         self.clients[client.id] = client
         if self.journal is not None:
-            self.journal.join(client.id, client.token)
+            owner = "" if client.identity is None else client.owner
+            self.journal.join(client.id, client.token, owner)
         self.note("client joined", client)
         self.schedule(events.ClientJoined(client.id, client.owner))
 

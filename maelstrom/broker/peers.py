@@ -10,6 +10,7 @@ from maelstrom.errors import MaelstromError, ProtocolError, StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, WorkerId
 from maelstrom.store.disk import BlobWriter
+from maelstrom.trust.identity import Identity
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, Connection
 from maelstrom.wire.greeting import Hello, Role
@@ -168,7 +169,7 @@ class ClientPeer(LastingPeer):
     ) -> None:
         super().__init__(broker, connection)
         self.id = ClientId(broker.next_number()) if client is None else client
-        # Whom its limits are for. After our restart we know him no more, and he stays a stranger.
+        # Whom its limits are for.
         self.owner = str(self.identity) if self.identity is not None else f"client {self.id}"
         self.name = self.owner
         self.jobs: dict[int, None] = {}
@@ -176,6 +177,11 @@ class ClientPeer(LastingPeer):
         self._unsure: list[tuple[int, bytes]] = []
         self._unheard_bytes = 0
         connection.on_heard = self._heard
+
+    def belong(self, owner: str) -> None:
+        """Know whose it was before our restart, if he had a certificate."""
+        if owner:
+            self.identity, self.owner, self.name = Identity.parse(owner), owner, owner
 
     def attach(self, connection: Connection) -> None:
         """Keep what was told by the old connection until Resume says what came of it."""

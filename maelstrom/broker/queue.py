@@ -1,9 +1,9 @@
 """Keep the queued jobs of all clients in order, and tell which is the next.
 
 Rules of this file:
-1. Clients take turns: first who holds the fewest slots, then who was served least, then the lower
-   id. A client that comes or comes back is not owed what it did not ask for. The jobs of one that
-   is absent wait.
+1. Clients take turns: first those an operator gave the higher priority, then who holds the fewest
+   slots, then who was served least, then the lower id. A client that comes or comes back is not
+   owed what it did not ask for. The jobs of one that is absent wait.
 2. Within a client: jobs that were taken back from a lost worker, then the higher priority, then the
    longest by estimate (unknown counts as longest), then first come.
 3. Jobs of one shape (what they need) are in one heap, so that a job that fits nowhere now does not
@@ -35,11 +35,13 @@ def rank(priority: int, estimate_s: float, *, is_retry: bool) -> float:
 
 Place: TypeAlias = tuple[float, int, int, Job]
 """The rank, for equal ones a number that tells who came first, and the job's ticket for this."""
-Turn: TypeAlias = tuple[int, int, ClientId, int]
+Turn: TypeAlias = tuple[int, int, int, ClientId, int]
 
 
 @dataclass(slots=True)
 class _Owner:
+    slots_max: int
+    priority: int = 0
     held: int = 0
     clients: dict[ClientId, None] = field(default_factory=dict)
 
@@ -64,6 +66,8 @@ class Queue:
     def __init__(self, *, owner_slots_max: int = 0) -> None:
         self._owner_slots_max = owner_slots_max or sys.maxsize
         self._owners: dict[str, _Owner] = {}
+        # What operators gave to owners, be they here or not.
+        self._limits: dict[str, tuple[int, int]] = {}
         self._shares: dict[ClientId, _Share] = {}
         self._tickets = 0
         # How many jobs of each shape wait, of clients that are here.
@@ -85,8 +89,19 @@ class Queue:
     def join(self, client: ClientId, owner: str = "") -> None:
         """A client is here; it is served like the one whose turn it was last."""
         name = owner or f"#{client}"
-        self._owners.setdefault(name, _Owner()).clients[client] = None
+        if name not in self._owners:
+            self._owners[name] = _Owner(*self._limits.get(name, (self._owner_slots_max, 0)))
+        self._owners[name].clients[client] = None
         self._shares[client] = _Share(name, served=self._served_now)
+
+    def limit(self, name: str, slots_max: int, priority: int) -> None:
+        """Give an owner so many slots at the most, 0 for any number, and a place before others."""
+        self._limits[name] = (slots_max or sys.maxsize, priority)
+        owner = self._owners.get(name)
+        if owner is not None:
+            owner.slots_max, owner.priority = self._limits[name]
+            for client in owner.clients:
+                self._enter(client, self._shares[client])
 
     def absent(self, client: ClientId, *, is_absent: bool) -> None:
         """A client went away for a while, or came back."""
@@ -120,27 +135,32 @@ class Queue:
             self._hold_for(self._owners[share.owner], slots)
             self._enter(client, share)
 
+    def held(self, client: ClientId) -> int:
+        """How many slots all clients of this one's owner hold."""
+        return self._owners[self._shares[client].owner].held
+
     def _hold_for(self, owner: _Owner, slots: int) -> None:
-        was_full = owner.held >= self._owner_slots_max
+        was_full = owner.held >= owner.slots_max
         owner.held += slots
-        if was_full != (owner.held >= self._owner_slots_max):
+        if was_full != (owner.held >= owner.slots_max):
             for client in owner.clients:
                 self._enter(client, self._shares[client])
 
     def _may_take(self, share: _Share) -> bool:
         """Whether a client takes turns at all."""
-        is_full = self._owners[share.owner].held >= self._owner_slots_max
-        return bool(share.queued) and not share.is_absent and not is_full
+        owner = self._owners[share.owner]
+        return bool(share.queued) and not share.is_absent and owner.held < owner.slots_max
 
     def _enter(self, client: ClientId, share: _Share) -> None:
         """Let a client take turns by what it holds now, if it has anything queued."""
         if not self._may_take(share):
             share.turn = None
             return
-        if share.turn is None or share.turn[:2] != (share.held, share.served):
+        place = (-self._owners[share.owner].priority, share.held, share.served)
+        if share.turn is None or share.turn[:3] != place:
             # The last number makes each entry differ from those that are stale.
             self._tickets += 1
-            share.turn = (share.held, share.served, client, self._tickets)
+            share.turn = (*place, client, self._tickets)
             heapq.heappush(self._turns, share.turn)
             if len(self._turns) > 4 * len(self._shares) + STALE_MIN:
                 self._turns = [s.turn for s in self._shares.values() if s.turn is not None]
@@ -150,9 +170,9 @@ class Queue:
         """Return whose turn it is, if anybody waits."""
         while self._turns:
             turn = self._turns[0]
-            share = self._shares.get(turn[2])
+            share = self._shares.get(turn[3])
             if share is not None and share.turn == turn and share.queued:
-                return turn[2]
+                return turn[3]
             heapq.heappop(self._turns)
             if share is not None and share.turn == turn:
                 share.turn = None
@@ -247,7 +267,8 @@ class Queue:
                     _count(present, shape, count)
             if self._may_take(share):
                 assert share.turn is not None, "who waits takes turns"
-                assert share.turn[:2] == (share.held, share.served), "turns go by what one holds"
+                place = (-self._owners[share.owner].priority, share.held, share.served)
+                assert share.turn[:3] == place, "turns go by what one holds"
                 assert self._turns.count(share.turn) == 1, "nobody takes two turns"
         for owner in self._owners.values():
             held = sum(self._shares[client].held for client in owner.clients)

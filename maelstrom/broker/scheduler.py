@@ -38,6 +38,7 @@ from maelstrom.broker.events import (
     JobQueued,
     JobReturned,
     Kill,
+    OwnerLimited,
     Paused,
     Recall,
     RestoreEnded,
@@ -121,6 +122,7 @@ class Scheduler:
         self,
         event: ClientAbsent
         | ClientBack
+        | OwnerLimited
         | WorkerAbsent
         | WorkerBack
         | WorkerDraining
@@ -134,6 +136,9 @@ class Scheduler:
                 return self._match()
             case ClientBack(client):
                 self._queue.absent(client, is_absent=False)
+                return self._match()
+            case OwnerLimited(owner, slots, priority):
+                self._queue.limit(owner, slots, priority)
                 return self._match()
             case WorkerAbsent(worker):
                 self._workers[worker].is_absent = True
@@ -467,6 +472,10 @@ class Scheduler:
     def worker(self, worker: WorkerId) -> Worker:
         """What is written down of a worker; to be looked at."""
         return self._workers[worker]
+
+    def held(self, client: ClientId) -> int:
+        """How many slots the jobs of a client's owner hold."""
+        return self._queue.held(client)
 
     def jobs_of(self, worker: WorkerId) -> list[JobId]:
         """What a worker was given and has not answered yet."""

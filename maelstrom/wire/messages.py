@@ -307,6 +307,15 @@ class Stop(Message, frozen=True, tag=74):
     is_draining: bool
 
 
+class LimitClient(Message, frozen=True, tag=77):
+    """Give a client other limits than all have: `jobs`, `bytes`, `slots`, `priority`.
+
+    Those that are not named stay as they are; if none is, it gets those that all have."""
+
+    client: str
+    limits: dict[str, int]
+
+
 class Done(Message, frozen=True, tag=75):
     """It is done, in words for a person."""
 
@@ -320,7 +329,7 @@ class Failed(Message, frozen=True, tag=76):
     hint: str = ""
 
 
-AdminToBroker = AskState | Drain | CancelJobs | Stop | Ping | Goodbye
+AdminToBroker = AskState | Drain | CancelJobs | LimitClient | Stop | Ping | Goodbye
 BrokerToAdmin = StateIs | Done | Failed | Ping | Goodbye
 JoinToBroker = AskAuthority | Enrol | Renew | Ping | Goodbye
 BrokerToJoin = Authority | Enrolled | Ping | Goodbye
