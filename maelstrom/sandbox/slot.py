@@ -85,6 +85,10 @@ class Slot:
         if not select.select([self._channel], [], [], TEMPLATE_IDLE_S_MAX)[0]:
             self._from_template.drop()
 
+    def foresee(self, message: tuple[object, ...]) -> None:
+        """Make ready for a job that is likely to come."""
+        self._roots.prepare(message[1])  # type: ignore[arg-type]  # As the worker sends it.
+
     def run(self, message: tuple[object, ...], *, may_fork: bool = True) -> None:
         """Run one job and reply."""
         before, root, start, watch, is_reusable = message[1:]
@@ -323,12 +327,9 @@ def _run_jobs(slot: Slot, kind: steps.SlotKind, channel: Channel) -> None:
     for _ in range(1 if kind.is_one_shot else JOBS_MAX):
         try:
             slot.rest()
+            message = _next_job(slot, channel)
         except (OSError, Surprise):
             break
-        message = channel.receive()
-        while message is not None and message[0] != "run":
-            # A job was to be killed that had just ended by itself.
-            message = channel.receive()
         if message is None:
             return
         if not _run(slot, channel, message):
@@ -343,6 +344,17 @@ def _run_jobs(slot: Slot, kind: steps.SlotKind, channel: Channel) -> None:
     # Whoever writes to a connection that is closed may never read what was said last.
     while channel.receive() is not None:
         continue
+
+
+def _next_job(slot: Slot, channel: Channel) -> tuple[object, ...] | None:
+    """Wait for a job; None when there will be none."""
+    message = channel.receive()
+    while message is not None and message[0] != "run":
+        # Else a job was to be killed that had just ended by itself.
+        if message[0] == "foresee":
+            slot.foresee(message)
+        message = channel.receive()
+    return message
 
 
 def _run(slot: Slot, channel: Channel, message: tuple[object, ...]) -> bool:
