@@ -9,7 +9,7 @@ from maelstrom.broker.quota import Busy
 from maelstrom.errors import MaelstromError, ProtocolError, StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, WorkerId
-from maelstrom.store.disk import BlobWriter
+from maelstrom.store.writer import BlobWriter
 from maelstrom.trust.identity import Identity
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, Connection

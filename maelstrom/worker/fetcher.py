@@ -14,7 +14,8 @@ from maelstrom.errors import (
 )
 from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import Manifest
-from maelstrom.store.disk import BlobWriter, DiskStore
+from maelstrom.store.disk import DiskStore
+from maelstrom.store.writer import BlobWriter
 from maelstrom.wire import messages
 from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
