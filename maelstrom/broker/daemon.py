@@ -36,6 +36,7 @@ from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Connection, encode
 from maelstrom.wire.greeting import Role, hello
+from maelstrom.wire.parcel import batches
 
 if TYPE_CHECKING:  # A stand-alone broker keeps none, and need not load what it takes.
     from maelstrom.broker.journal import Journal
@@ -331,7 +332,8 @@ class Broker:
                 case gatherer.CheckLayer(layer):
                     self.spawn(self._check_layer(layer))
                 case gatherer.AskClient(client, digests):
-                    self.clients[client].connection.send(messages.Want(digests))
+                    for batch in batches(digests):
+                        self.clients[client].connection.send(messages.Want(batch))
                 case gatherer.PinLayer(layer):
                     self._pins[layer] = f"{layer.hash}:{self.next_number()}"
                 case gatherer.UnpinLayer(layer):

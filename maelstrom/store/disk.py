@@ -25,7 +25,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -216,7 +216,24 @@ class DiskStore:
         with self.open(digest) as file:
             return file.read()
 
-    def put_bytes(self, digest: Digest, content: bytes, *, is_executable: bool = False) -> None:
+    def read_part(self, digest: Digest, offset: int, length: int) -> tuple[bytes, bool]:
+        """Return a part of a blob's content, and whether it is kept as a program."""
+        found = self._find(digest)
+        if found is None:
+            raise StoreError(f"blob {digest.short} is not in the store `{self.root}`")
+        with explained(found):
+            file = os.open(found, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                content = os.pread(file, length, offset)
+            finally:
+                os.close(file)
+        if len(content) < length:
+            raise StoreError(f"blob {digest.short} became shorter", hint="the store is damaged")
+        return content, found.endswith(".x")
+
+    def put_bytes(
+        self, digest: Digest, content: bytes | memoryview, *, is_executable: bool = False
+    ) -> None:
         """Keep this content, which must be what the digest says."""
         if self._find(digest) is None:
             with self.writer(digest, is_executable=is_executable) as writer:

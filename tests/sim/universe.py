@@ -285,6 +285,11 @@ class Universe:
             even_running = self.dice.random() < 0.5
             member.session.cancel(member.numbers[name], even_running=even_running)
 
+    @property
+    def disks(self) -> list[Disk]:
+        """All stores there are."""
+        return [self._disk, *(worker.pool.disk for worker in self.workers)]
+
     def check(self) -> None:
         """Assert what must hold at any time."""
         assert not self.failures, self.failures

@@ -30,7 +30,7 @@ NOW = datetime.now(UTC)
 _ANY: Codec[Any] = Codec(
     messages.BrokerToClient
     | messages.BrokerToWorker
-    | messages.FromBlobs
+    | messages.Blobs
     | messages.BrokerToJoin
     | messages.BrokerToAdmin
 )
@@ -123,10 +123,6 @@ class Visitor:
         """Note it."""
         self.heard.append(message)
         self.happened.set()
-
-    def received_raw(self, chunk: bytes) -> None:
-        """Nothing is sent raw here."""
-        raise AssertionError(chunk)
 
     def lost(self, error: MaelstromError | None) -> None:
         """Note why."""
