@@ -179,8 +179,8 @@ WAYS = {
     "check": ["--check"],
     "run": ["--tmp", "/x", "--", "/nowhere"],
 }
-# The file systems, or options of theirs, that a kernel does not have, or not for ordinary users, and
-# what it says.
+# The file systems, or options of theirs, that a kernel does not have, or not for ordinary users,
+# and what it says.
 UNKNOWN = {
     "lists of layers": (b"lowerdir+", errno.EINVAL),
     "overlay": (b"overlay", errno.ENODEV),
