@@ -20,7 +20,6 @@ from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER, SlotKind, Step
 
 START_S_MAX = 30.0
 END_S_MAX = 10.0
-READ_BYTES = 65536
 NOBODY = 65534
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -51,7 +50,7 @@ class Unavailable(Exception):
         self.number = number
 
 
-class SlotConnection(asyncio.BufferedProtocol):
+class SlotConnection(asyncio.Protocol):
     """The worker's end of one slot: at most one message is awaited at a time."""
 
     def __init__(self, number: int, kind: SlotKind) -> None:
@@ -60,7 +59,6 @@ class SlotConnection(asyncio.BufferedProtocol):
         self.root: tuple[Step, ...] = ()
         self.is_open = True
         self._transport: asyncio.WriteTransport | None = None
-        self._room = memoryview(bytearray(READ_BYTES))
         self._buffer = bytearray()
         self._messages: list[Message] = []
         self._waiting: asyncio.Future[Message | None] | None = None
@@ -70,13 +68,9 @@ class SlotConnection(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
-    def get_buffer(self, _size_hint: int) -> memoryview:
-        """Lend what is received into: a new buffer for each message would be mapped each time."""
-        return self._room
-
-    def buffer_updated(self, count: int) -> None:
+    def data_received(self, data: bytes) -> None:
         """Collect bytes until a message is whole."""
-        self._buffer += self._room[:count]
+        self._buffer += data
         while len(self._buffer) >= HEADER.size:
             (length,) = HEADER.unpack_from(self._buffer)
             end = HEADER.size + length
