@@ -99,6 +99,15 @@ def descendants(pid: int) -> dict[int, str]:
 def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the layers: `tool`, `shell` and a dozen small ones."""
     root = tmp_path_factory.mktemp("layers")
+    # As workers do, whatever mask they have: a job's user may be another than ours.
+    before = os.umask(0o022)
+    _make_layers(root)
+    os.umask(before)
+    root.chmod(0o755)
+    return root
+
+
+def _make_layers(root: Path) -> None:
     here = Path(__file__).parent
     _compile(root / "tool/t", here / "hostile.c")
     _compile(root / "pair/pair", *sorted((here / "pairs").glob("*.c")))
@@ -122,7 +131,6 @@ def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for directory, _, names in os.walk(root):
             for name in (".", *names):
                 os.chown(Path(directory, name), user.user, user.group, follow_symlinks=False)
-    return root
 
 
 def _compile(program: Path, *sources: Path) -> None:

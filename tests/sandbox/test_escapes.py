@@ -37,6 +37,8 @@ ANSWERS = {
     "reach the hypervisor by i386": {"EAFNOSUPPORT", "ENOSYS"},
     "use the kernel's ciphers": {"EAFNOSUPPORT"},
     "use Bluetooth": {"EAFNOSUPPORT"},
+    # A filter of systemd's kills instead.
+    "use keys by x32": {"EPERM", "ENOSYS", "died-1f"},
     "swap": {"EPERM", "ENOSYS"},
     "account": {"EPERM", "ENOSYS"},
     "set quotas": {"EPERM", "ENOENT", "ENOSYS", "ENODEV", "ESRCH"},

@@ -52,7 +52,7 @@ READ_ONLY, FORBIDDEN = {"EROFS"}, {"EPERM", "EACCES"}
 REFUSED = {
     "a file in /dev": READ_ONLY,
     "a device removed": READ_ONLY,
-    "a device's mode": FORBIDDEN,
+    "a device's mode": FORBIDDEN | {"EROFS"},
     "times of /dev": READ_ONLY,
     "attributes of /dev": READ_ONLY,
     "times of process 1": FORBIDDEN,

@@ -23,7 +23,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a directory less": lambda top: (top / "a/b").rmdir(),
     "another directory": _replace,
     "a link": lambda top: (top / "a/link").symlink_to("b"),
-    "a mode": lambda top: (top / "a").chmod(0o700),
+    "a mode": lambda top: (top / "a").chmod(0o711),
     "an attribute": lambda top: os.setxattr(top / "a/b", "user.left", b"1"),
 }
 

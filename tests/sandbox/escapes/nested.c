@@ -46,7 +46,19 @@ static long map_bind(void) {
     return syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &map, sizeof map);
 }
 
-static long new_proc(void) { return mount("proc", "/tmp", "proc", 0, NULL); }
+/* Where mounts of the host lie hidden below the root, as systemd leaves them, the kernel grants one. */
+static long new_proc(void) {
+    if (mount("proc", "/tmp", "proc", 0, NULL) < 0) return -1;
+    return open("/tmp/sys/kernel/core_pattern", O_WRONLY);
+}
+static long new_proc_memory(void) {
+    if (mount("proc", "/tmp", "proc", 0, NULL) < 0) return -1;
+    return open("/tmp/kcore", O_RDONLY);
+}
+static long new_proc_trigger(void) {
+    if (mount("proc", "/tmp", "proc", 0, NULL) < 0) return -1;
+    return open("/tmp/sysrq-trigger", O_WRONLY);
+}
 static long new_sys(void) {
     if (mount("sys", "/tmp", "sysfs", 0, NULL) < 0) return -1;
     return open("/tmp/kernel/uevent_helper", O_WRONLY);
@@ -177,7 +189,9 @@ const struct attempt in_namespaces[] = {
     {"write to a whole copy of a read-only bind", copy_bind_whole},
     {"clear an attribute of a bind", clear_attribute},
     {"map the users of a bind", map_bind},
-    {"mount another proc", new_proc},
+    {"write settings by another proc", new_proc},
+    {"read memory by another proc", new_proc_memory},
+    {"trigger by another proc", new_proc_trigger},
     {"write to another sysfs", new_sys},
     {"write to another tree of control groups", new_groups},
     {"mount a block device", block_device},
