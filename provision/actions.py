@@ -42,6 +42,53 @@ class MakeUser:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantIdentities:
+    """A range of users and groups for the containers of a user, in /etc/subuid and /etc/subgid."""
+
+    user: str
+    first: int
+    last: int
+
+    @property
+    def title(self) -> str:
+        """Say what is done."""
+        return f"grant {self.user} the users and groups {self.first} to {self.last}"
+
+    def script(self) -> str:
+        """Do it."""
+        span = f"{self.first}-{self.last}"
+        return "\n".join(
+            f"[ -e {path} ] || install -m 0644 /dev/null {path}\n"
+            f"grep -q '^{self.user}:{self.first}:' {path} || usermod {option} {span} {self.user}"
+            for path, option in (
+                ("/etc/subuid", "--add-subuids"), ("/etc/subgid", "--add-subgids"),
+            )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeIdentities:
+    """Ranges that a user is to have no longer."""
+
+    user: str
+    users: tuple[tuple[int, int], ...]
+    groups: tuple[tuple[int, int], ...]
+
+    @property
+    def title(self) -> str:
+        """Say what is done."""
+        return f"take the users and groups for containers away from {self.user}"
+
+    def script(self) -> str:
+        """Do it."""
+        return "\n".join(
+            f"usermod {option} {first}-{last} {self.user}"
+            for option, ranges in (("--del-subuids", self.users), ("--del-subgids", self.groups))
+            for first, last in ranges
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MakeDirectory:
     """A directory with its mode and owner."""
 
@@ -405,6 +452,8 @@ class RemoveProfile:
 
 Action = (
     MakeUser
+    | GrantIdentities
+    | RevokeIdentities
     | MakeDirectory
     | SetMode
     | WriteFile

@@ -15,6 +15,7 @@ from provision import telling
 from provision.actions import Certify
 from provision.certificates import identity, plan_certificates, plan_revocations
 from provision.checks import problems
+from provision.identities import plan_identities, plan_revocation
 from provision.inventory import Host, Inventory
 from provision.local_state import LocalState
 from provision.machine import Passwords
@@ -181,9 +182,14 @@ class Run:
             plan = plan_host(wanted(host, self.inventory, release, templates), facts)
             plans[name] = replace(
                 plan,
-                prepare=(*plan_remedies(host, facts), *plan.prepare),
+                prepare=(
+                    *plan_remedies(host, facts),
+                    *plan.prepare,
+                    *plan_identities(host, facts),
+                ),
                 certify=tuple(plan_certificates(host, facts, trust)),
                 switch=(*plan_revocations(host, facts, trust), *plan.switch),
+                clean=(*plan.clean, *plan_revocation(host, facts)),
             )
         return plans
 

@@ -23,6 +23,20 @@ class Python:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Users or groups that somebody may have in his containers."""
+
+    user: str
+    first: int
+    count: int
+
+    @property
+    def last(self) -> int:
+        """Return the last of them."""
+        return self.first + self.count - 1
+
+
+@dataclass(frozen=True, slots=True)
 class PathState:
     """What is at a path; a link's content is where it leads."""
 
@@ -77,6 +91,8 @@ class Facts:
     pythons: tuple[Python, ...] = ()
     disk_free_bytes: Mapping[str, int] = field(default_factory=dict)
     users: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # Home and shell.
+    subuids: tuple[Range, ...] = ()
+    subgids: tuple[Range, ...] = ()
     paths: Mapping[str, PathState] = field(default_factory=dict)
     releases: tuple[str, ...] = ()
     units: Mapping[str, UnitState] = field(default_factory=dict)
@@ -115,6 +131,8 @@ def read_facts(text: str) -> Facts:
         pythons=read_pythons(parts["pythons"]),
         disk_free_bytes=read_disks(parts["disks"]),
         users=read_users(parts["users"]),
+        subuids=read_ranges(parts["subuids"]),
+        subgids=read_ranges(parts["subgids"]),
         paths=read_paths(parts["paths"]),
         releases=tuple(parts["releases"].split()),
         units=read_units(parts["units"]),
@@ -184,6 +202,16 @@ def read_users(text: str) -> dict[str, tuple[str, str]]:
     """Return home and shell of each user of a passwd file."""
     rows = [line.split(":") for line in text.splitlines()]
     return {row[0]: (row[5], row[6]) for row in rows if len(row) == 7}
+
+
+def read_ranges(text: str) -> tuple[Range, ...]:
+    """Return the ranges of a subuid file; lines that are none are no ranges."""
+    rows = [line.split(":") for line in text.splitlines()]
+    return tuple(
+        Range(row[0], int(row[1]), int(row[2]))
+        for row in rows
+        if len(row) == 3 and row[1].isdecimal() and row[2].isdecimal()
+    )
 
 
 def read_paths(text: str) -> dict[str, PathState]:

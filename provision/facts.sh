@@ -19,6 +19,8 @@ for python in /usr/bin/python3 /usr/bin/python3.1[1-9] /usr/local/bin/python3; d
 done
 part disks; df -PB1 /opt /var/lib
 part users; for user in $USERS; do getent passwd "$user"; done
+part subuids; cat /etc/subuid 2>/dev/null
+part subgids; cat /etc/subgid 2>/dev/null
 part paths
 for path in $PATHS; do
     stat -c '%n %a %U %G %F' "$path" 2>/dev/null || continue

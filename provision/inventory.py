@@ -47,7 +47,12 @@ _HOST = {
     "store_size": schema.size,
 }
 _BROKER = {**_HOST, "address": schema.host_name, "port": schema.port}
-_WORKER = {**_HOST, "slots": schema.slots}
+_WORKER = {
+    **_HOST,
+    "slots": schema.slots,
+    "resources": schema.resources,
+    "identities": schema.flag,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class WorkerRole:
     name: str
     slots: int = 0
     store_size_bytes: int = 10 << 30
+    resources: tuple[tuple[str, int], ...] = ()  # What jobs may ask for besides slots.
+    has_identities: bool = False  # Its jobs may have several users and groups.
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,12 @@ def _workers(source: Source, tables: object, ssh: Mapping[str, Any]) -> Iterator
             )  # fmt: skip
         values = read_table(source, path, table, _WORKER, f"worker `{name}`")
         _need_host(source, path, values)
-        given = _given(slots=values.get("slots"), store_size_bytes=values.get("store_size"))
+        given = _given(
+            slots=values.get("slots"),
+            store_size_bytes=values.get("store_size"),
+            resources=values.get("resources"),
+            has_identities=values.get("identities"),
+        )
         yield Host(name, _login(values, ssh), worker=WorkerRole(name, **given))
 
 

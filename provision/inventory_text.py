@@ -34,6 +34,8 @@ host = "10.0.0.1"          # how ssh finds it: each host may have user, ssh_port
 host = "10.0.0.2"
 #slots = 8                 # cases at a time; without it one for each CPU
 #store_size = "10G"
+#resources = { gpu = 2 }   # what cases may ask for besides a slot
+#identities = true         # cases may have several users and groups in their container
 
 [workers.w2]
 host = "10.0.0.3"

@@ -10,6 +10,9 @@ RUN = "/run/maelstrom"
 SYSCTL = "/etc/sysctl.d/60-maelstrom.conf"
 PROFILE = "/etc/apparmor.d/maelstrom-worker"
 PROC_MOUNT = "run-maelstrom-proc.mount"
+IDENTITIES_SOCKET = "maelstrom-identities.socket"
+IDENTITIES_SERVICE = "maelstrom-identities@.service"
+IDENTITIES = "/run/maelstrom-identities"
 
 ROLES = ("broker", "worker")
 

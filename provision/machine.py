@@ -36,10 +36,15 @@ _MANAGED = (
     layout.ROOT, layout.RELEASES, layout.INCOMING, layout.CURRENT, layout.ETC, layout.RUN,
     layout.SYSCTL, layout.PROFILE, f"{layout.UNITS}/{layout.PROC_MOUNT}",
     *(f"{layout.UNITS}/{layout.unit(role)}" for role in layout.ROLES),
+    f"{layout.UNITS}/{layout.IDENTITIES_SOCKET}", f"{layout.UNITS}/{layout.IDENTITIES_SERVICE}",
     *(place(role) for role in layout.ROLES for place in (layout.state, layout.config, layout.tls)),
     *(f"{layout.tls(role)}/{name}.pem" for role in layout.ROLES for name in ("ca", "crl")),
 )  # fmt: skip
-_UNITS = (*(layout.unit(role) for role in layout.ROLES), layout.PROC_MOUNT)
+_UNITS = (
+    *(layout.unit(role) for role in layout.ROLES),
+    layout.PROC_MOUNT,
+    layout.IDENTITIES_SOCKET,
+)
 SETTINGS = (
     "user/max_user_namespaces",
     "kernel/unprivileged_userns_clone",

@@ -30,6 +30,7 @@ from provision.actions import (
 from provision.facts import Facts, PathState, UnitState
 from provision.wanted import Directory, File, Unit, Wanted
 
+_IDENTITIES = (layout.IDENTITIES_SOCKET, layout.IDENTITIES_SERVICE)
 RELEASES_KEPT = 2  # The one in use and the one before it, for a way back.
 
 
@@ -157,7 +158,8 @@ def _switch(wanted: Wanted, facts: Facts, files: list[Change]) -> Iterator[Chang
         before = facts.current or "none"
         yield Change(SwitchRelease(wanted.release.name), f"it is {before}")
     unit_paths = {f"{layout.UNITS}/{unit.name}" for unit in wanted.units}
-    written = [c for c in files if isinstance(c.action, WriteFile) and c.action.path in unit_paths]
+    paths = {c.action.path for c in files if isinstance(c.action, WriteFile)}
+    written = paths & unit_paths
     states = {unit.name: facts.units.get(unit.name, UnitState()) for unit in wanted.units}
     disabled = [unit for unit in wanted.units if states[unit.name].file != "enabled"]
     for unit in disabled:
@@ -168,16 +170,19 @@ def _switch(wanted: Wanted, facts: Facts, files: list[Change]) -> Iterator[Chang
     elif any(state.needs_reload for state in states.values()):
         yield Change(ReloadUnits(), "unit files have changed since")
     for unit in wanted.units:
-        reason = _restart_reason(unit, states[unit.name], facts)
+        is_written = f"{layout.UNITS}/{unit.name}" in written
+        reason = _restart_reason(unit, states[unit.name], facts, is_written=is_written)
         if reason:
             yield Change(RestartUnit(unit.name), reason)
 
 
-def _restart_reason(unit: Unit, state: UnitState, facts: Facts) -> str:
+def _restart_reason(unit: Unit, state: UnitState, facts: Facts, *, is_written: bool) -> str:
     if not state.is_active:
         return "it does not run" if state.load != "loaded" else f"it is {state.active}"
     if unit.role and facts.started.get(unit.role, "").split(" ")[0] != unit.started:
         return "it was started with something else"
+    if is_written and not unit.role:
+        return "its unit file changes"
     if state.needs_reload:
         return "its unit file has changed since"
     return ""
@@ -209,17 +214,18 @@ def _unwanted_roles(wanted: Wanted, facts: Facts) -> Iterator[Change]:
     """Remove a daemon that the host is no longer wanted for."""
     roles = {unit.role for unit in wanted.units}
     unwanted = [role for role in layout.ROLES if role not in roles]
-    yield from _without(unwanted, facts, "the inventory wants it no longer")
+    reason = "the inventory wants it no longer"
+    yield from _without(unwanted, facts, reason)
+    names = {unit.name for unit in wanted.units}
+    if "worker" in roles and layout.IDENTITIES_SOCKET not in names:
+        yield from _without_units(_IDENTITIES, facts, reason)
 
 
 def _without(roles: Iterable[str], facts: Facts, reason: str) -> Iterator[Change]:
     roles = list(roles)
     names = [layout.unit(role) for role in roles]
-    names += [layout.PROC_MOUNT] if "worker" in roles else []
-    for name in names:
-        state = facts.units.get(name, UnitState())
-        if f"{layout.UNITS}/{name}" in facts.paths or state.is_active:
-            yield Change(RemoveUnit(name), reason)
+    names += [layout.PROC_MOUNT, *_IDENTITIES] if "worker" in roles else []
+    yield from _without_units(names, facts, reason)
     for role in roles:
         for path in (layout.state(role), layout.config(role)):
             if path in facts.paths:
@@ -227,6 +233,13 @@ def _without(roles: Iterable[str], facts: Facts, reason: str) -> Iterator[Change
     for role in roles:
         if layout.user(role) in facts.users:
             yield Change(RemoveUser(layout.user(role)), reason)
+
+
+def _without_units(names: Iterable[str], facts: Facts, reason: str) -> Iterator[Change]:
+    for name in names:
+        state = facts.units.get(name, UnitState())
+        if f"{layout.UNITS}/{name}" in facts.paths or state.is_active:
+            yield Change(RemoveUnit(name), reason)
 
 
 def plan_removal(facts: Facts) -> HostPlan:

@@ -87,6 +87,25 @@ def size(value: object) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def resources(value: object) -> tuple[tuple[str, int], ...]:
+    """Read how much of each resource there is, such as `{ gpu = 2 }`."""
+    expected = "write names and amounts, such as `{ gpu = 2 }`; `slots` has a key of its own"
+    if not isinstance(value, dict):
+        raise ValueError(expected)
+    for name, amount in value.items():
+        is_amount = isinstance(amount, int) and not isinstance(amount, bool) and amount > 0
+        if not is_amount or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) or name == "slots":
+            raise ValueError(expected)
+    return tuple(sorted(value.items()))
+
+
+def flag(value: object) -> bool:
+    """Read a yes or no."""
+    if not isinstance(value, bool):
+        raise ValueError("write true or false")
+    return value
+
+
 def anything(value: object) -> object:
     """Leave a value for somebody else to check."""
     return value

@@ -76,6 +76,8 @@ def wanted(host: Host, inventory: Inventory, release: Release, templates: Templa
     ]
     by_path = {file.path: file.content for file in (*configs, *unit_files)}
     units = [Unit(layout.PROC_MOUNT, "", "")] if host.worker else []
+    if host.worker and host.worker.has_identities:
+        units.append(Unit(layout.IDENTITIES_SOCKET, "", ""))
     for role in host.roles:
         contents = (by_path[layout.config(role)], by_path[f"{layout.UNITS}/{layout.unit(role)}"])
         units.append(Unit(layout.unit(role), role, started_with(release.name, *contents)))
@@ -118,16 +120,25 @@ def _directories(host: Host) -> tuple[Directory, ...]:
 
 
 def _unit_texts(host: Host, templates: Templates) -> dict[str, str]:
+    has_identities = host.worker is not None and host.worker.has_identities
     texts = {
-        layout.unit(role): _fill(templates.units[layout.unit(role)], role) for role in host.roles
+        layout.unit(role): _fill(
+            templates.units[layout.unit(role)], role, has_identities=has_identities
+        )
+        for role in host.roles
     }
     if host.worker:
         texts[layout.PROC_MOUNT] = templates.units[layout.PROC_MOUNT]
+    if has_identities:
+        for name in (layout.IDENTITIES_SOCKET, layout.IDENTITIES_SERVICE):
+            texts[name] = _fill(templates.units[name], "worker", has_identities=True)
     return texts
 
 
-def _fill(template: str, role: str) -> str:
+def _fill(template: str, role: str, *, has_identities: bool) -> str:
     values = {
+        "identities": layout.IDENTITIES if has_identities else "",
+        "python": f"{layout.CURRENT}/venv/bin/python",
         "start": f"{layout.CURRENT}/venv/bin/maelstrom-{role} --config-file {layout.config(role)}",
         "record": record_command(role),
     }
@@ -149,6 +160,8 @@ def _config(role: str, host: Host, inventory: Inventory) -> str:
         size = host.worker.store_size_bytes
         if host.worker.slots:
             values["slots"] = host.worker.slots
+        if host.worker.resources:
+            values["resources"] = ",".join(f"{name}={n}" for name, n in host.worker.resources)
     values |= {
         "identity": layout.tls(role),
         "store": f"{layout.state(role)}/store",

@@ -24,6 +24,8 @@ TEMPLATES = Templates({
     layout.unit("broker"): "[Service]\nExecStart=@start@\n",
     layout.unit("worker"): "[Service]\nExecStart=@start@\n",
     layout.PROC_MOUNT: "[Mount]\n",
+    layout.IDENTITIES_SOCKET: "[Socket]\n",
+    layout.IDENTITIES_SERVICE: "[Service]\nExecStart=@python@\n",
 })  # fmt: skip
 BARE = Facts(
     os="Debian GNU/Linux 12 (bookworm)",

@@ -135,8 +135,8 @@ EMPTY = "".join(
     f"@@ {name}\n"
     for name in (
         "os", "machine", "linux", "clock", "cpus", "memory", "systemd", "container", "pythons",
-        "disks", "users", "paths", "releases", "units", "started", "ports", "settings", "names",
-        "certificates", "end",
+        "disks", "users", "subuids", "subgids", "paths", "releases", "units", "started", "ports",
+        "settings", "names", "certificates", "end",
     )
 )  # fmt: skip
 
@@ -160,6 +160,7 @@ def test_what_a_host_has_is_read_part_by_part() -> None:
         "releases": "0.9-a\n1.0-b\n",
         "started": "worker 0123abcd  -\n",
         "settings": "user/max_user_namespaces 0\n",
+        "subuids": "ann:100000:65536\n# nobody\nbob:x:1\n",
         "names": "b.example 10.0.0.1\nnowhere \n",
         "certificates": f"worker {certificate}\n",
     }.items():
@@ -170,6 +171,7 @@ def test_what_a_host_has_is_read_part_by_part() -> None:
     assert facts.container == "systemd-nspawn"
     assert facts.releases == ("0.9-a", "1.0-b")
     assert facts.started == {"worker": "0123abcd  -"}
+    assert [(r.user, r.first, r.last) for r in facts.subuids] == [("ann", 100000, 165535)]
     assert facts.settings == {"user/max_user_namespaces": "0"}
     assert facts.addresses == {"b.example": "10.0.0.1", "nowhere": ""}
     assert facts.certificates == {"worker": "-----BEGIN CERTIFICATE-----\n"}

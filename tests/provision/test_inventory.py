@@ -45,6 +45,12 @@ def test_a_worker_on_the_brokers_host_makes_one_host_of_two_roles() -> None:
     assert host.roles == ("broker", "worker")
 
 
+def test_a_worker_says_what_cases_may_ask_for() -> None:
+    text = GOOD + "resources = { scope = 1, gpu = 2 }\nidentities = true\n"
+    role = read_inventory(text).host("w1").worker
+    assert role == WorkerRole("w1", 8, 20 << 30, (("gpu", 2), ("scope", 1)), has_identities=True)
+
+
 BAD = {
     "a key with a typing error": (
         GOOD.replace("slots", "slot"),
@@ -52,7 +58,7 @@ BAD = {
     ),
     "a key that nothing resembles": (
         GOOD.replace("slots = 8", "xyzzy = 8"),
-        9, "`xyzzy` is not a key of worker `w1`", "host, jump, key",
+        9, "`xyzzy` is not a key of worker `w1`", "host, identities, jump",
     ),
     "a table that is not one": (
         GOOD.replace("[broker]", "[brokers]"), 5, "`brokers` is not a key", "`broker`?",
@@ -95,6 +101,15 @@ BAD = {
     ),
     "a host that would be an option of ssh": (
         GOOD.replace("10.0.0.2", "-oProxyCommand=x"), 8, "cannot be", "a host name",
+    ),
+    "a resource that is a slot": (
+        GOOD + "resources = { slots = 1 }\n", 11, "`resources` cannot be", "`{ gpu = 2 }`",
+    ),
+    "less than one of a resource": (
+        GOOD + "resources = { gpu = 0 }\n", 11, "`resources` cannot be", "`{ gpu = 2 }`",
+    ),
+    "identities that are no yes or no": (
+        GOOD + "identities = 65536\n", 11, "`identities = 65536` cannot be", "true or false",
     ),
     "what is not TOML": (GOOD.replace("slots = 8", "slots ="), 9, "invalid value", "toml.io"),
     "a worker on the broker's host with another login": (
