@@ -12,8 +12,6 @@ from typing import NamedTuple
 from maelstrom.errors import ConnectionLost, UserError
 
 CONNECT_S_MAX = 10.0
-_MAPPED = "::ffff:"
-"""Before an IPv4 address that came to a socket of IPv6."""
 
 
 class Address(NamedTuple):
@@ -49,7 +47,7 @@ def parse(text: str) -> Address:
             f"`{text}` is not an address",
             hint="write HOST:PORT, [IPV6]:PORT, unix:PATH, or plain:HOST:PORT without TLS",
         )
-    if is_plain and not is_loopback(host):
+    if is_plain and not _is_loopback(host):
         raise UserError(
             f"`{text}` is not on this machine, and plaintext stays on the machine",
             hint="leave `plain:` out and use certificates, or use 127.0.0.1, [::1] or localhost",
@@ -57,10 +55,9 @@ def parse(text: str) -> Address:
     return Address(host, int(port), is_plain=is_plain)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a name or address of a host can only be this machine."""
+def _is_loopback(host: str) -> bool:
     try:
-        return host == "localhost" or ipaddress.ip_address(host.removeprefix(_MAPPED)).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

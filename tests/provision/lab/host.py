@@ -144,7 +144,9 @@ class Host:
         """Plug it in (`up`) or out (`down`)."""
         self._network.set_link(self.name, state)
 
-    def run(self, command: str, *, check: bool = True, user: str = "root") -> str:
+    def run(
+        self, command: str, *, check: bool = True, user: str = "root", timeout_s: float = 120
+    ) -> str:
         """Run a shell command inside, not through ssh; return what it wrote."""
         assert self._process is not None
         leader = run("pgrep", "-P", str(self._process.pid)).stdout.split()[0]
@@ -153,6 +155,7 @@ class Host:
         done = run(
             "nsenter", "-t", leader, "-a", "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8",
             f"HOME=/home/{user}", *become, "sh", "-c", command, check=check,
+            timeout_s=timeout_s,
         )  # fmt: skip
         return done.stdout
 

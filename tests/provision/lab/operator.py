@@ -40,6 +40,7 @@ class Operator:
         self.user = user
         self.wheel = ""
         self.more = ""  # For the broker's table.
+        self.more_of_workers = ""
 
     def write(self, broker: Host, workers: Sequence[Host]) -> None:
         """Write the inventory; workers are named w1, w2, ..."""
@@ -52,6 +53,7 @@ class Operator:
         ]  # fmt: skip
         for number, host in enumerate(workers, 1):
             lines += [f"[workers.w{number}]", f'host = "{host.address}"', "slots = 2"]
+            lines += self.more_of_workers.splitlines()
         self.inventory.write_text("\n".join([*lines, ""]))
 
     def start(self, verb: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
