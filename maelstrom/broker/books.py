@@ -30,8 +30,13 @@ class Shape(NamedTuple):
     groups: tuple[str, ...] = ()
     """Of each of these, one job of a client runs at a time, wherever."""
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Shape":
+        """A copied core knows PLAIN by identity, too."""
+        return self
+
 
 PLAIN = Shape()
+"""What nearly all jobs need: whatever equals this is this, so that it is told by identity."""
 
 
 def shape_of(resources: tuple[tuple[str, int], ...]) -> Shape:
@@ -48,7 +53,8 @@ def shape_of(resources: tuple[tuple[str, int], ...]) -> Shape:
             groups.append(name)
         else:
             tokens.append((name, amount))
-    return Shape(slots, tuple(sorted(tokens)), groups=tuple(sorted(groups)))
+    shape = Shape(slots, tuple(sorted(tokens)), groups=tuple(sorted(groups)))
+    return PLAIN if shape == PLAIN else shape
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +114,8 @@ class Worker:
     faults_in_a_row: int = 0
     warm: dict[tuple[Digest, ...], None] = field(default_factory=dict)
     """The layers it ran jobs in, those used last at the end."""
+    lately: tuple[Digest, ...] = ()
+    """Those used last, which are mostly those that are asked for: to compare is cheaper."""
 
     def __post_init__(self) -> None:
         self.free = dict(self.tokens)
@@ -121,7 +129,8 @@ class Worker:
     @property
     def load(self) -> float:
         """How much it was given, by what it can do at a time; one in doubt comes last."""
-        return self.used / self.slots + (DOUBT_LOAD if self.is_doubtful else 0)
+        load = self.used / self.slots
+        return load + DOUBT_LOAD if self.faults_in_a_row >= FAULTS_DOUBTFUL else load
 
     @property
     def is_doubtful(self) -> bool:
@@ -138,8 +147,9 @@ class Worker:
         if self.is_taken or (self.jobs and (shape.is_alone or self.is_doubtful)):
             return False
         # Only jobs of one slot are worth sending ahead: others would keep their resources idle.
-        ahead = self.prefetch if shape == PLAIN else 0
-        return self.used + shape.slots <= self.slots + ahead and self._has_tokens(shape)
+        if shape is PLAIN:
+            return self.used < self.slots + self.prefetch
+        return self.used + shape.slots <= self.slots and self._has_tokens(shape)
 
     def _has_tokens(self, shape: Shape) -> bool:
         return not shape.tokens or all(
@@ -156,11 +166,16 @@ class Worker:
             self.tokens.get(name, 0) >= amount for name, amount in shape.tokens
         )
 
+    def is_warm(self, layers: tuple[Digest, ...]) -> bool:
+        """Whether it ran a job in these layers not long ago."""
+        return layers == self.lately or layers in self.warm
+
     def take(self, job: Job) -> None:
         """Note that it has a job."""
         shape = job.shape
         self.jobs[job.name, job.attempt] = job
-        if job.layers:
+        if job.layers and job.layers != self.lately:
+            self.lately = job.layers
             self.warm.pop(job.layers, None)
             self.warm[job.layers] = None
             if len(self.warm) > WARM_MAX:

@@ -36,6 +36,7 @@ from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Connection, encode
 from maelstrom.wire.greeting import Role, hello
+from maelstrom.wire.parcel import batches
 
 if TYPE_CHECKING:  # A stand-alone broker keeps none, and need not load what it takes.
     from maelstrom.broker.journal import Journal
@@ -204,14 +205,19 @@ class Broker:
         """Go on where an earlier broker was killed; nobody may connect before that is done."""
         if self.journal is None:
             return
+        from maelstrom.broker.operator import restore
+
+        restore(self, self.journal)
+        owners = self.journal.owners()
         for name, token in self.journal.clients():
             connection = self.add(is_local=False)
             connection.abort(ConnectionLost("the broker was restarted"))
             client = ClientPeer(self, connection, name)
+            client.belong(owners.get(name, ""))
             client.token = token
             self.tokens[token] = client
             self.clients[client.id] = client
-            self.schedule(events.ClientJoined(client.id))
+            self.schedule(events.ClientJoined(client.id, client.owner))
             client.absent()
         for job, submit, attempt, outcome in self.journal.jobs():
             if outcome is not None:
@@ -232,7 +238,8 @@ class Broker:
         """A client said hello."""
         self.clients[client.id] = client
         if self.journal is not None:
-            self.journal.join(client.id, client.token)
+            owner = "" if client.identity is None else client.owner
+            self.journal.join(client.id, client.token, owner)
         self.note("client joined", client)
         self.schedule(events.ClientJoined(client.id, client.owner))
 
@@ -325,7 +332,8 @@ class Broker:
                 case gatherer.CheckLayer(layer):
                     self.spawn(self._check_layer(layer))
                 case gatherer.AskClient(client, digests):
-                    self.clients[client].connection.send(messages.Want(digests))
+                    for batch in batches(digests):
+                        self.clients[client].connection.send(messages.Want(batch))
                 case gatherer.PinLayer(layer):
                     self._pins[layer] = f"{layer.hash}:{self.next_number()}"
                 case gatherer.UnpinLayer(layer):

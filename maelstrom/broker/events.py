@@ -40,6 +40,14 @@ Holding: TypeAlias = tuple[tuple[JobId, int], ...]
 """Jobs and attempts that a worker was given before its connection broke."""
 
 
+class OwnerLimited(msgspec.Struct, frozen=True):
+    """An operator gives an owner of clients his own limit of slots, 0 for none, and priority."""
+
+    owner: str
+    slots: int = 0
+    priority: int = 0
+
+
 class WorkerJoined(msgspec.Struct, frozen=True):
     """A worker can run jobs now."""
 
@@ -134,6 +142,7 @@ Event: TypeAlias = (
     | ClientLeft
     | ClientAbsent
     | ClientBack
+    | OwnerLimited
     | WorkerJoined
     | WorkerLost
     | WorkerAbsent

@@ -32,8 +32,9 @@ class Fleet:
         self.idle: dict[WorkerId, None] = {}
         """Those with free slots."""
         self._roomy: dict[Shape, list[tuple[float, WorkerId]]] = {}
-        # Those with jobs to be recalled, most first.
+        # Those with jobs to be recalled, most first, but for those whose load changed since.
         self._crowded: list[tuple[int, WorkerId]] = []
+        self._changed: dict[WorkerId, None] = {}
         self._held: dict[Shape, WorkerId] = {}
         # Shapes for which nobody can be held, as long as nobody comes or gets free.
         self._hopeless: dict[Shape, None] = {}
@@ -48,6 +49,7 @@ class Fleet:
         """A worker is gone."""
         self.let_go(name)
         self._possible.clear()
+        self._changed.pop(name, None)
         return self.workers.pop(name)
 
     def let_go(self, name: WorkerId) -> None:
@@ -64,27 +66,21 @@ class Fleet:
     def touch(self, name: WorkerId) -> None:
         """Note that a worker's load changed."""
         worker = self.workers[name]
-        if not worker.is_open:
+        if worker.is_absent or worker.is_draining:
             return
-        self._hopeless.clear()
+        if self._hopeless:
+            self._hopeless.clear()
         load = worker.load
         for shape, heap in self._roomy.items():
             if worker.fits(shape):
                 heapq.heappush(heap, (load, name))
                 if len(heap) > 4 * len(self.workers) + STALE_MIN:
                     self._fill(shape)
-        surplus = worker.surplus
-        if surplus > 0:
-            heapq.heappush(self._crowded, (-surplus, name))
-            if len(self._crowded) > 4 * len(self.workers) + STALE_MIN:
-                self._crowded = [
-                    (-each.surplus, who) for who, each in self.workers.items() if each.surplus > 0
-                ]
-                heapq.heapify(self._crowded)
+        self._changed[name] = None
         if worker.used < worker.slots and worker.fits(PLAIN):
             self.idle[name] = None
-        else:
-            self.idle.pop(name, None)
+        elif name in self.idle:
+            del self.idle[name]
 
     def _fill(self, shape: Shape) -> list[tuple[float, WorkerId]]:
         heap = [
@@ -123,7 +119,7 @@ class Fleet:
         best = self._first(heap, shape)
         if best is None:
             self._hold(shape)
-        elif layers and len(heap) > 1 and layers not in self.workers[best].warm:
+        elif layers and len(heap) > 1 and not self.workers[best].is_warm(layers):
             return self._find_warm(heap, shape, layers)
         return best
 
@@ -152,7 +148,7 @@ class Fleet:
             if passed and worker.used + shape.slots > worker.slots:
                 break  # It would have to wait there.
             passed.append(heapq.heappop(heap))
-            if layers in worker.warm:
+            if worker.is_warm(layers):
                 found = name
                 break
         for entry in passed:
@@ -160,7 +156,7 @@ class Fleet:
         return passed[0][1] if found is None else found
 
     def _hold(self, shape: Shape) -> None:
-        if shape == PLAIN or shape in self._held or shape in self._hopeless:
+        if shape is PLAIN or shape in self._held or shape in self._hopeless:
             return
         candidates = [
             (worker.load, name)
@@ -174,11 +170,15 @@ class Fleet:
         else:
             self._hopeless[shape] = None
 
-    def took(self, name: WorkerId) -> bool:
+    def took(self, name: WorkerId, shape: Shape) -> bool:
         """Note that a worker got a job; return whether it was held, and is so no more."""
         worker = self.workers[name]
         was_held = worker.held_for is not None
-        self._unhold(worker)
+        if was_held:
+            self._unhold(worker)
+        heap = self._roomy[shape]
+        if heap and heap[0][1] == name:
+            heapq.heappop(heap)  # It told the load of before.
         self.touch(name)
         return was_held
 
@@ -195,6 +195,16 @@ class Fleet:
 
     def most_crowded(self) -> WorkerId | None:
         """Return who has the most jobs that it cannot begin yet."""
+        for name in self._changed:
+            surplus = self.workers[name].surplus
+            if surplus > 0:
+                heapq.heappush(self._crowded, (-surplus, name))
+        self._changed.clear()
+        if len(self._crowded) > 4 * len(self.workers) + STALE_MIN:
+            self._crowded = [
+                (-each.surplus, who) for who, each in self.workers.items() if each.surplus > 0
+            ]
+            heapq.heapify(self._crowded)
         while self._crowded:
             surplus, name = self._crowded[0]
             worker = self.workers.get(name)
@@ -205,9 +215,7 @@ class Fleet:
 
     def relieved(self, name: WorkerId) -> None:
         """Note that one more job was recalled from a worker."""
-        surplus = self.workers[name].surplus
-        if surplus > 0:
-            heapq.heappush(self._crowded, (-surplus, name))
+        self._changed[name] = None
 
     def check(self) -> None:
         """Assert what must be true between two events."""

@@ -39,6 +39,20 @@ class Journal(Ledger):
         rows = self._database.run("SELECT id, token FROM clients ORDER BY id")
         return [(ClientId(_number(client)), str(token)) for client, token in rows]
 
+    def owners(self) -> dict[ClientId, str]:
+        """Return whose the clients of before are, of those with certificates."""
+        rows = self._database.run("SELECT client, owner FROM owners")
+        return {ClientId(_number(client)): str(owner) for client, owner in rows}
+
+    def settings(self, kind: str) -> dict[str, bytes]:
+        """Return what operators said before."""
+        query = "SELECT name, value FROM settings WHERE kind = ? ORDER BY rowid"
+        found = {}
+        for name, value in self._database.run(query, kind):
+            assert isinstance(value, bytes), "the schema says so"
+            found[str(name)] = value
+        return found
+
     def jobs(self) -> Iterator[OldJob]:
         """Yield the jobs of before, in the order they came."""
         query = "SELECT client, number, submit, attempt, outcome FROM jobs ORDER BY rowid"

@@ -22,6 +22,10 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS jobs (client INTEGER NOT NULL, number INTEGER NOT NULL,
     submit BLOB NOT NULL, attempt INTEGER NOT NULL, outcome BLOB, PRIMARY KEY (client, number))""",
     "CREATE TABLE IF NOT EXISTS results (key BLOB PRIMARY KEY, outcome BLOB NOT NULL)",
+    # Tables that came later: a broker of before leaves them alone, and is left alone by them.
+    "CREATE TABLE IF NOT EXISTS owners (client INTEGER PRIMARY KEY, owner TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS settings (kind TEXT NOT NULL, name TEXT NOT NULL,
+    value BLOB NOT NULL, PRIMARY KEY (kind, name))""",
 )
 _JOIN = "INSERT OR REPLACE INTO clients VALUES (?, ?)"
 _LEAVE = "DELETE FROM clients WHERE id = ?"
@@ -33,6 +37,10 @@ _FORGET = "DELETE FROM jobs WHERE client = ? AND number = ?"
 
 _KEEP = "INSERT OR REPLACE INTO results VALUES (?, ?)"
 _DROP = "DELETE FROM results WHERE key = ?"
+_OWN = "INSERT OR REPLACE INTO owners VALUES (?, ?)"
+_DISOWN = "DELETE FROM owners WHERE client = ?"
+_SET = "INSERT OR REPLACE INTO settings VALUES (?, ?, ?)"
+_UNSET = "DELETE FROM settings WHERE kind = ? AND name = ?"
 
 Value: TypeAlias = int | str | bytes | None
 Batch: TypeAlias = list[tuple[str, list[tuple[Value, ...]]]]
@@ -71,16 +79,25 @@ class Ledger:
         self._left: dict[ClientId, None] = {}
         self._jobs: dict[JobId, _Change] = {}
         self._results: dict[bytes, bytes | None] = {}
+        self._owners: dict[ClientId, str] = {}
+        self._settings: dict[tuple[str, str], bytes | None] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._joined or self._left or self._jobs or self._results)
+        return bool(self._joined or self._left or self._jobs or self._results or self._settings)
 
-    def join(self, client: ClientId, token: str) -> None:
-        """A client is here."""
+    def join(self, client: ClientId, token: str, owner: str = "") -> None:
+        """A client is here, and perhaps one with a certificate."""
         self._joined[client] = token
+        if owner:
+            self._owners[client] = owner
+
+    def set(self, kind: str, name: str, value: bytes | None) -> None:
+        """An operator said something that is to outlive us, or takes it back."""
+        self._settings[kind, name] = value
 
     def leave(self, client: ClientId) -> None:
         """A client is gone for good, with all its jobs."""
+        self._owners.pop(client, None)
         if self._joined.pop(client, None) is None:
             self._left[client] = None
         for job in [job for job in self._jobs if job.client == client]:
@@ -118,8 +135,11 @@ class Ledger:
 
     def take(self) -> "Taken":
         """Return all that waits; it waits no more."""
-        taken = Taken(self._joined, self._left, self._jobs, self._results)
+        taken = Taken(
+            self._joined, self._left, self._jobs, self._results, self._owners, self._settings
+        )
         self._joined, self._left, self._jobs, self._results = {}, {}, {}, {}
+        self._owners, self._settings = {}, {}
         return taken
 
 
@@ -130,6 +150,8 @@ class Taken(NamedTuple):
     left: dict[ClientId, None]
     jobs: dict[JobId, _Change]
     results: dict[bytes, bytes | None]
+    owners: dict[ClientId, str]
+    settings: dict[tuple[str, str], bytes | None]
 
     def batch(self) -> Batch:
         """Return what the database must do; takes time when there is much."""
@@ -156,8 +178,12 @@ class Taken(NamedTuple):
             (_FORGET, forgets),
             (_LEAVE_JOBS, [*left]),
             (_LEAVE, [*left]),
+            (_OWN, list(self.owners.items())),
+            (_DISOWN, [*left]),
             (_KEEP, [(key, o) for key, o in self.results.items() if o is not None]),
             (_DROP, [(key,) for key, o in self.results.items() if o is None]),
+            (_SET, [(*key, v) for key, v in self.settings.items() if v is not None]),
+            (_UNSET, [key for key, v in self.settings.items() if v is None]),
         ]
         return [(statement, rows) for statement, rows in everything if rows]
 

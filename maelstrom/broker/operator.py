@@ -1,19 +1,31 @@
-"""Operators: they look, drain workers, cancel jobs and stop the broker."""
+"""Operators: they look, drain workers, limit clients, cancel jobs and stop the broker.
 
+What they say of workers and clients by name outlives the broker, if it has a journal.
+"""
+
+import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
 from maelstrom.broker import events
 from maelstrom.broker.peers import ClientPeer, Peer
+from maelstrom.broker.queue import PRIORITY_MAX
+from maelstrom.broker.quota import Quota
 from maelstrom.errors import MaelstromError, TrustError, UserError
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec
 
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
+    from maelstrom.broker.journal import Journal
 
 FROM_OPERATOR: Codec[messages.AdminToBroker] = Codec(messages.AdminToBroker)
+DRAINED, LIMITS = "drained", "limits"
+"""Kinds of settings in the journal."""
+_Change = messages.Drain | messages.CancelJobs | messages.LimitClient | messages.Stop
+_FIELDS = {"jobs": "jobs", "bytes": "size_bytes", "slots": "slots", "priority": "priority"}
 
 
 class OperatorPeer(Peer):
@@ -25,7 +37,9 @@ class OperatorPeer(Peer):
             case messages.AskState():
                 body = msgspec.json.encode(self.broker.observer.look())
                 self.connection.send(messages.StateIs(body))
-            case messages.Drain() | messages.CancelJobs() | messages.Stop():
+            case (
+                messages.Drain() | messages.CancelJobs() | messages.LimitClient() | messages.Stop()
+            ):
                 try:
                     done = self._change(message)
                 except UserError as error:
@@ -39,7 +53,7 @@ class OperatorPeer(Peer):
             case _:
                 assert_never(message)
 
-    def _change(self, message: messages.Drain | messages.CancelJobs | messages.Stop) -> str:
+    def _change(self, message: _Change) -> str:
         broker = self.broker
         if not broker.access.may_change(self.connection):
             error = TrustError(
@@ -53,6 +67,8 @@ class OperatorPeer(Peer):
                 return drain(broker, worker, is_draining=is_draining)
             case messages.CancelJobs(client, job):
                 return cancel(broker, client, job)
+            case messages.LimitClient(client, limits):
+                return limit(broker, client, limits)
             case messages.Stop(is_draining):
                 if is_draining:
                     return broker.ending.finish()
@@ -76,6 +92,7 @@ def drain(broker: "Broker", name: str, *, is_draining: bool) -> str:
         broker.drained[name] = None
     else:
         broker.drained.pop(name, None)
+    _keep(broker, DRAINED, name, b"" if is_draining else None)
     for worker in found:
         broker.schedule(events.WorkerDraining(worker.id, is_draining))
     if not is_draining:
@@ -99,3 +116,38 @@ def _cancel(broker: "Broker", client: ClientPeer, number: int) -> int:
     for each in jobs:
         broker.cancelled(client, messages.Cancel(each, even_running=True))
     return len(jobs)
+
+
+def limit(broker: "Broker", name: str, limits: Mapping[str, int]) -> str:
+    """Give a client limits of its own, or again those that all have; raises UserError."""
+    quota = None
+    if limits:
+        for field, value in limits.items():
+            if field not in _FIELDS:
+                known = ", ".join(_FIELDS)
+                raise UserError(f"there is no limit `{field}`", hint=f"there are {known}")
+            if value < (-PRIORITY_MAX if field == "priority" else 0) or value > sys.maxsize:
+                raise UserError(f"{value} cannot be a limit of {field}")
+        quota = broker.quotas.of(name)._replace(**{_FIELDS[f]: v for f, v in limits.items()})
+    _keep(broker, LIMITS, name, None if quota is None else msgspec.msgpack.encode(quota))
+    _give(broker, name, quota)
+    is_here = any(client.owner == name for client in broker.clients.values())
+    return f"{name} may have {broker.quotas.of(name)}" + ("" if is_here else "; it is not here now")
+
+
+def _give(broker: "Broker", name: str, quota: Quota | None) -> None:
+    broker.quotas.set(name, quota)
+    now = broker.quotas.of(name)
+    broker.schedule(events.OwnerLimited(name, now.slots, now.priority))
+
+
+def _keep(broker: "Broker", kind: str, name: str, value: bytes | None) -> None:
+    if broker.journal is not None:
+        broker.journal.set(kind, name, value)
+
+
+def restore(broker: "Broker", journal: "Journal") -> None:
+    """Take up what was said before a restart."""
+    broker.drained.update(dict.fromkeys(journal.settings(DRAINED)))
+    for name, value in journal.settings(LIMITS).items():
+        _give(broker, name, msgspec.msgpack.decode(value, type=Quota))

@@ -1,15 +1,12 @@
 """The other ends of the broker's connections: each turns its messages into calls of the daemon."""
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, assert_never
 
 from maelstrom.broker import events, gatherer
-from maelstrom.broker.quota import Busy
-from maelstrom.errors import MaelstromError, ProtocolError, StoreError
-from maelstrom.model.digest import Digest
+from maelstrom.errors import MaelstromError, ProtocolError
 from maelstrom.model.ids import ClientId, WorkerId
-from maelstrom.store.disk import BlobWriter
+from maelstrom.trust.identity import Identity
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, Connection
 from maelstrom.wire.greeting import Hello, Role
@@ -18,14 +15,11 @@ from maelstrom.wire.outbox import Outbox
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
 
-BLOB_CHUNK_BYTES = 1 << 18
-GETS_WAITING_MAX = 100_000
 UNHEARD_BYTES_MAX = 512 << 20
 """Of outcomes that a client does not say it has."""
 
 _FROM_CLIENT: Codec[messages.ClientToBroker] = Codec(messages.ClientToBroker)
 _FROM_WORKER: Codec[messages.WorkerToBroker] = Codec(messages.WorkerToBroker)
-_TO_BLOBS: Codec[messages.ToBlobs] = Codec(messages.ToBlobs)
 
 
 class Peer:
@@ -37,10 +31,6 @@ class Peer:
 
     def greeted(self, theirs: Hello) -> None:
         """Hear who the other end is."""
-
-    def received_raw(self, chunk: bytes) -> None:
-        """Take raw content: only blob connections announce any."""
-        raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
     def lost(self, error: MaelstromError | None) -> None:  # noqa: ARG002  # For its kinds.
         """Hear that the connection ended."""
@@ -95,10 +85,11 @@ class Greeter(Peer):
                 worker = WorkerPeer(self.broker, self.connection)
                 self.broker.welcome(worker, is_local=self._is_local)
         else:
-            self.connection.codec = _TO_BLOBS
+            from maelstrom.broker.blobs import attach_blobs
+
             if owner is None:
                 raise ProtocolError("a blob connection with a token that was not given to anybody")
-            self.connection.owner = BlobPeer(self.broker, self.connection, owner)
+            attach_blobs(self.broker, self.connection, owner)
 
 
 class Former(Peer):
@@ -123,6 +114,8 @@ class LastingPeer(Peer):
         certificate = connection.certificate
         self.identity = certificate.identity if certificate is not None else None
         self.is_absent = False
+        self.blobs: Connection | None = None
+        """Its connection for contents."""
         self.timer: asyncio.TimerHandle | None = None
 
     @property
@@ -168,7 +161,7 @@ class ClientPeer(LastingPeer):
     ) -> None:
         super().__init__(broker, connection)
         self.id = ClientId(broker.next_number()) if client is None else client
-        # Whom its limits are for. After our restart we know him no more, and he stays a stranger.
+        # Whom its limits are for.
         self.owner = str(self.identity) if self.identity is not None else f"client {self.id}"
         self.name = self.owner
         self.jobs: dict[int, None] = {}
@@ -176,6 +169,11 @@ class ClientPeer(LastingPeer):
         self._unsure: list[tuple[int, bytes]] = []
         self._unheard_bytes = 0
         connection.on_heard = self._heard
+
+    def belong(self, owner: str) -> None:
+        """Know whose it was before our restart, if he had a certificate."""
+        if owner:
+            self.identity, self.owner, self.name = Identity.parse(owner), owner, owner
 
     def attach(self, connection: Connection) -> None:
         """Keep what was told by the old connection until Resume says what came of it."""
@@ -321,118 +319,3 @@ class WorkerPeer(LastingPeer):
         """Wait no longer: if it comes back, it comes as another one."""
         self.connection.abort(ProtocolError("the worker did not join again in time"))
         self.broker.worker_lost(self)
-
-
-class BlobPeer(Peer):
-    """A connection for contents: a client's puts, a worker's gets."""
-
-    def __init__(
-        self, broker: "Broker", connection: Connection, owner: ClientPeer | WorkerPeer
-    ) -> None:
-        super().__init__(broker, connection)
-        self._owner = owner
-        self._digest: Digest | None = None
-        self._writer: BlobWriter | None = None
-        self._left = 0
-        self._refusal = ""
-        self._gets: deque[Digest] = deque()
-        self._is_sending = False
-        self._is_lost = False
-
-    def received(self, message: messages.ToBlobs) -> None:
-        """Take a blob, or queue those that are asked for."""
-        match message:
-            case messages.Put(digest, is_executable):
-                self._begin(digest, is_executable=is_executable)
-            case messages.Get(digests):
-                if not isinstance(self._owner, WorkerPeer):
-                    raise ProtocolError("only a worker gets blobs")
-                self._gets.extend(digests)
-                if len(self._gets) > GETS_WAITING_MAX:
-                    raise ProtocolError(f"more than {GETS_WAITING_MAX} blobs asked for at once")
-                if not self._is_sending:
-                    self._is_sending = True
-                    self.broker.spawn(self._send_all())
-            case messages.Ping() | messages.Goodbye():
-                pass
-            case _:
-                assert_never(message)
-
-    def _begin(self, digest: Digest, *, is_executable: bool) -> None:
-        if not isinstance(self._owner, ClientPeer):
-            raise ProtocolError("only a client puts blobs")
-        is_wanted = self.broker.gatherer.is_wanted(digest, self._owner.id)
-        # One that came just before a connection broke is sent again.
-        if not is_wanted and self.broker.store.missing([digest]):
-            raise ProtocolError(f"blob {digest.short} was sent without being asked for")
-        self._digest, self._left, self._refusal = digest, digest.size, ""
-        try:
-            self.broker.quotas.take_content(self._owner.owner, digest.size)
-            self._writer = self.broker.store.writer(digest, is_executable=is_executable)
-        except (StoreError, Busy) as error:
-            self._refusal = error.message
-        self.connection.expect_raw(digest.size)
-        if not digest.size:
-            self._finish()
-
-    def received_raw(self, chunk: bytes) -> None:
-        """Keep a piece of the blob at hand."""
-        self._left -= len(chunk)
-        if self._writer is not None:
-            try:
-                self._writer.write(chunk)
-            except StoreError as error:
-                self._refusal, self._writer = error.message, None
-        if not self._left:
-            self._finish()
-
-    def _finish(self) -> None:
-        assert self._digest is not None
-        assert isinstance(self._owner, ClientPeer)
-        digest, self._digest = self._digest, None
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            try:
-                writer.commit()
-            except StoreError as error:
-                self._refusal = error.message
-        if self._refusal:
-            self.connection.send(messages.Refused(digest, self._refusal))
-            client = self._owner.id
-            self.broker.gather(gatherer.ArtifactRefused(digest, client, self._refusal))
-        else:
-            self.connection.send(messages.Stored(digest))
-            self.broker.gather(gatherer.ArtifactArrived(digest))
-
-    async def _send_all(self) -> None:
-        while self._gets and not self._is_lost:
-            await self._send(self._gets.popleft())
-        self._is_sending = False
-
-    async def _send(self, digest: Digest) -> None:
-        try:
-            path = self.broker.store.path(digest)
-            file = path.open("rb")
-        except (StoreError, OSError) as error:
-            self.connection.send(messages.Absent(digest, str(error)))
-            return
-        with file:
-            self.connection.send(messages.Blob(digest, path.suffix == ".x"))
-            self.connection.begin_content(digest.size)
-            left = digest.size
-            while left and not self._is_lost:
-                chunk = await asyncio.to_thread(file.read, min(left, BLOB_CHUNK_BYTES))
-                if not chunk:
-                    self.connection.abort(StoreError(f"blob {digest.short} became shorter"))
-                    return
-                left -= len(chunk)
-                self.connection.send_content(chunk)
-                await self.connection.drain()
-
-    def lost(self, error: MaelstromError | None) -> None:
-        """The connection is gone; its owner, perhaps, is not."""
-        super().lost(error)
-        self._is_lost = True
-        if self._writer is not None:
-            self._writer.abort()
-            self._writer = None

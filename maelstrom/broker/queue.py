@@ -1,9 +1,9 @@
 """Keep the queued jobs of all clients in order, and tell which is the next.
 
 Rules of this file:
-1. Clients take turns: first who holds the fewest slots, then who was served least, then the lower
-   id. A client that comes or comes back is not owed what it did not ask for. The jobs of one that
-   is absent wait.
+1. Clients take turns: first those an operator gave the higher priority, then who holds the fewest
+   slots, then who was served least, then the lower id. A client that comes or comes back is not
+   owed what it did not ask for. The jobs of one that is absent wait.
 2. Within a client: jobs that were taken back from a lost worker, then the higher priority, then the
    longest by estimate (unknown counts as longest), then first come.
 3. Jobs of one shape (what they need) are in one heap, so that a job that fits nowhere now does not
@@ -16,7 +16,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from maelstrom.broker.books import Job, Shape
+from maelstrom.broker.books import PLAIN, Job, Shape
 from maelstrom.model.ids import ClientId
 
 STALE_MIN = 64
@@ -35,18 +35,21 @@ def rank(priority: int, estimate_s: float, *, is_retry: bool) -> float:
 
 Place: TypeAlias = tuple[float, int, int, Job]
 """The rank, for equal ones a number that tells who came first, and the job's ticket for this."""
-Turn: TypeAlias = tuple[int, int, ClientId, int]
+Turn: TypeAlias = tuple[int, int, int, ClientId, int]
 
 
 @dataclass(slots=True)
 class _Owner:
+    name: str
+    slots_max: int
+    priority: int = 0
     held: int = 0
     clients: dict[ClientId, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Share:
-    owner: str
+    owner: _Owner
     held: int = 0
     served: int = 0
     queued: int = 0
@@ -64,17 +67,26 @@ class Queue:
     def __init__(self, *, owner_slots_max: int = 0) -> None:
         self._owner_slots_max = owner_slots_max or sys.maxsize
         self._owners: dict[str, _Owner] = {}
+        # What operators gave to owners, be they here or not.
+        self._limits: dict[str, tuple[int, int]] = {}
         self._shares: dict[ClientId, _Share] = {}
         self._tickets = 0
         # How many jobs of each shape wait, of clients that are here.
         self._shapes: dict[Shape, int] = {}
         self._turns: list[Turn] = []
+        # Clients whose place among those must be looked at before the next turn.
+        self._moved: dict[ClientId, None] = {}
         # How often the one was served before whose turn it was last.
         self._served_now = 0
 
     def shapes(self) -> list[Shape]:
         """Return what the queued jobs of those who are here need."""
         return list(self._shapes)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all the queued jobs of those who are here need one slot, and nothing else."""
+        return len(self._shapes) == (PLAIN in self._shapes)
 
     def is_waiting(self, shape: Shape) -> bool:
         """Whether a job of this shape is queued by somebody who is here."""
@@ -85,8 +97,20 @@ class Queue:
     def join(self, client: ClientId, owner: str = "") -> None:
         """A client is here; it is served like the one whose turn it was last."""
         name = owner or f"#{client}"
-        self._owners.setdefault(name, _Owner()).clients[client] = None
-        self._shares[client] = _Share(name, served=self._served_now)
+        if name not in self._owners:
+            limits = self._limits.get(name, (self._owner_slots_max, 0))
+            self._owners[name] = _Owner(name, *limits)
+        found = self._owners[name]
+        found.clients[client] = None
+        self._shares[client] = _Share(found, served=self._served_now)
+
+    def limit(self, name: str, slots_max: int, priority: int) -> None:
+        """Give an owner so many slots at the most, 0 for any number, and a place before others."""
+        self._limits[name] = (slots_max or sys.maxsize, priority)
+        owner = self._owners.get(name)
+        if owner is not None:
+            owner.slots_max, owner.priority = self._limits[name]
+            self._moved.update(owner.clients)
 
     def absent(self, client: ClientId, *, is_absent: bool) -> None:
         """A client went away for a while, or came back."""
@@ -96,17 +120,17 @@ class Queue:
         share.is_absent = is_absent
         for shape, queued in share.shapes.items():
             _count(self._shapes, shape, -queued if is_absent else queued)
-        self._enter(client, share)
+        self._moved[client] = None
 
     def leave(self, client: ClientId) -> list[list[Place]]:
         """A client and all its queued jobs are gone; return what is to be thrown away."""
         self.absent(client, is_absent=True)
         share = self._shares.pop(client)
-        owner = self._owners[share.owner]
+        owner = share.owner
         del owner.clients[client]
         self._hold_for(owner, -share.held)
         if not owner.clients:
-            del self._owners[share.owner]
+            del self._owners[owner.name]
         return list(share.heaps.values())
 
     def hold(self, client: ClientId, slots: int) -> None:
@@ -117,30 +141,41 @@ class Queue:
             if slots > 0:
                 self._served_now = share.served
                 share.served += slots
-            self._hold_for(self._owners[share.owner], slots)
-            self._enter(client, share)
+            self._hold_for(share.owner, slots)
+            self._moved[client] = None
+
+    def held(self, client: ClientId) -> int:
+        """How many slots all clients of this one's owner hold."""
+        return self._shares[client].owner.held
 
     def _hold_for(self, owner: _Owner, slots: int) -> None:
-        was_full = owner.held >= self._owner_slots_max
+        was_full = owner.held >= owner.slots_max
         owner.held += slots
-        if was_full != (owner.held >= self._owner_slots_max):
-            for client in owner.clients:
-                self._enter(client, self._shares[client])
+        if was_full != (owner.held >= owner.slots_max):
+            self._moved.update(owner.clients)
 
     def _may_take(self, share: _Share) -> bool:
         """Whether a client takes turns at all."""
-        is_full = self._owners[share.owner].held >= self._owner_slots_max
-        return bool(share.queued) and not share.is_absent and not is_full
+        owner = share.owner
+        return share.queued > 0 and not share.is_absent and owner.held < owner.slots_max
+
+    def _enter_all(self) -> None:
+        """Let those who moved take turns by what they hold now, if they have anything queued."""
+        for client in self._moved:
+            share = self._shares.get(client)
+            if share is not None:
+                self._enter(client, share)
+        self._moved.clear()
 
     def _enter(self, client: ClientId, share: _Share) -> None:
-        """Let a client take turns by what it holds now, if it has anything queued."""
         if not self._may_take(share):
             share.turn = None
             return
-        if share.turn is None or share.turn[:2] != (share.held, share.served):
+        place = (-share.owner.priority, share.held, share.served)
+        if share.turn is None or share.turn[:3] != place:
             # The last number makes each entry differ from those that are stale.
             self._tickets += 1
-            share.turn = (share.held, share.served, client, self._tickets)
+            share.turn = (*place, client, self._tickets)
             heapq.heappush(self._turns, share.turn)
             if len(self._turns) > 4 * len(self._shares) + STALE_MIN:
                 self._turns = [s.turn for s in self._shares.values() if s.turn is not None]
@@ -148,11 +183,13 @@ class Queue:
 
     def next_client(self) -> ClientId | None:
         """Return whose turn it is, if anybody waits."""
+        if self._moved:
+            self._enter_all()
         while self._turns:
             turn = self._turns[0]
-            share = self._shares.get(turn[2])
+            share = self._shares.get(turn[3])
             if share is not None and share.turn == turn and share.queued:
-                return turn[2]
+                return turn[3]
             heapq.heappop(self._turns)
             if share is not None and share.turn == turn:
                 share.turn = None
@@ -185,7 +222,7 @@ class Queue:
         order = rank(job.priority, job.estimate_s, is_retry=job.attempts > 0)
         heap = share.heaps.setdefault(job.shape, [])
         heapq.heappush(heap, (order, job.number, job.ticket, job))
-        self._enter(client, share)
+        self._moved[client] = None
 
     def remove(self, job: Job) -> bool:
         """Take a job out, wherever it stands; False if it is not queued."""
@@ -232,7 +269,7 @@ class Queue:
     def check(self) -> None:
         """Assert what must be true between two events."""
         present: dict[Shape, int] = {}
-        for share in self._shares.values():
+        for client, share in self._shares.items():
             found: dict[Shape, int] = {}
             for shape, heap in share.heaps.items():
                 for _, _, ticket, job in heap:
@@ -245,9 +282,10 @@ class Queue:
             if share.queued and not share.is_absent:
                 for shape, count in found.items():
                     _count(present, shape, count)
-            if self._may_take(share):
+            if self._may_take(share) and client not in self._moved:
                 assert share.turn is not None, "who waits takes turns"
-                assert share.turn[:2] == (share.held, share.served), "turns go by what one holds"
+                place = (-share.owner.priority, share.held, share.served)
+                assert share.turn[:3] == place, "turns go by what one holds"
                 assert self._turns.count(share.turn) == 1, "nobody takes two turns"
         for owner in self._owners.values():
             held = sum(self._shares[client].held for client in owner.clients)

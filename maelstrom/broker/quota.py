@@ -3,7 +3,8 @@
 Rules of this file:
 1. All sessions of one holder of a certificate count as one client.
 2. Whoever has enough is told that the broker is busy, and by what; others never notice.
-3. Bytes count from the first job of a client to its last: what the broker keeps for it meanwhile.
+3. An operator may give one client other limits than all have; they outlive the broker.
+4. Bytes count from the first job of a client to its last: what the broker keeps for it meanwhile.
 """
 
 from dataclasses import dataclass, field
@@ -27,6 +28,12 @@ class Quota(NamedTuple):
     """Of specs and contents it gives."""
     slots: int = 0
     """At a time; 0 for as many as there are."""
+    priority: int = 0
+    """Among clients: those of a higher one get slots first."""
+
+    def __str__(self) -> str:
+        slots = f"{self.slots} slots" if self.slots else "any number of slots"
+        return f"{self.jobs} jobs, {self.size_bytes} bytes, {slots}, priority {self.priority}"
 
 
 NO_QUOTA = Quota()
@@ -43,15 +50,27 @@ class Quotas:
     """What all clients have."""
 
     quota: Quota = NO_QUOTA
+    _own: dict[str, Quota] = field(default_factory=dict)
     _usage: dict[str, _Usage] = field(default_factory=dict)
+
+    def of(self, owner: str) -> Quota:
+        """Return what holds for a client."""
+        return self._own.get(owner, self.quota)
+
+    def set(self, owner: str, quota: Quota | None) -> None:
+        """Give a client its own limits, or those that all have."""
+        if quota is None:
+            self._own.pop(owner, None)
+        else:
+            self._own[owner] = quota
 
     def take_job(self, owner: str, size_bytes: int) -> None:
         """Count a job; raises Busy, and then it is not counted."""
         usage = self._usage.setdefault(owner, _Usage())
-        if usage.jobs >= self.quota.jobs:
+        if usage.jobs >= self.of(owner).jobs:
             raise Busy(
                 f"the broker is busy: {owner} has {usage.jobs} jobs, and may have no more",
-                hint="submit fewer at a time, or have the broker's --client-jobs raised",
+                hint=f"submit fewer at a time, or have it raised: maelstrom-admin limit {owner}",
             )
         self._take_bytes(owner, usage, size_bytes)
         usage.jobs += 1
@@ -65,12 +84,12 @@ class Quotas:
         self._take_bytes(owner, self._usage.setdefault(owner, _Usage()), size_bytes)
 
     def _take_bytes(self, owner: str, usage: _Usage, size_bytes: int) -> None:
-        if usage.size_bytes + size_bytes > self.quota.size_bytes:
+        if usage.size_bytes + size_bytes > self.of(owner).size_bytes:
             raise Busy(
                 f"the broker is busy: {owner} gave it {usage.size_bytes} bytes for its jobs, and "
                 f"{size_bytes} more are too many",
-                hint=f"the limit is {self.quota.size_bytes}; wait until jobs have ended, or have "
-                "the broker's --client-bytes raised",
+                hint=f"the limit is {self.of(owner).size_bytes}; wait until jobs have ended, or "
+                f"have it raised: maelstrom-admin limit {owner}",
             )
         usage.size_bytes += size_bytes
 

@@ -20,7 +20,7 @@ Rules of this file:
 11. Of the jobs of one client that share an exclusive group, one runs at a time.
 """
 
-from typing import Any, assert_never
+from typing import assert_never
 
 from maelstrom.broker.books import PLAIN, UNKNOWN_S, Job, Shape, Worker, shape_of
 from maelstrom.broker.events import (
@@ -38,6 +38,7 @@ from maelstrom.broker.events import (
     JobQueued,
     JobReturned,
     Kill,
+    OwnerLimited,
     Paused,
     Recall,
     RestoreEnded,
@@ -53,12 +54,12 @@ from maelstrom.broker.events import (
 from maelstrom.broker.fleet import Fleet
 from maelstrom.broker.invariants import check
 from maelstrom.broker.queue import Queue
+from maelstrom.broker.trash import Trash
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 
 FAULTS_MAX = 5
 LOSSES_SUSPECT = 2
 LOSSES_MAX = 3
-TRASH_PER_EVENT = 1000
 
 
 class Scheduler:
@@ -78,13 +79,12 @@ class Scheduler:
         self._groups: dict[tuple[ClientId, str], None] = {}
         # Jobs from before our restart that some worker may have.
         self._unclaimed: dict[JobId, Job] = {}
-        # What a client left behind. To free a million jobs at once would hold up everybody.
-        self._trash: list[list[Any] | dict[int, Job]] = []
+        self._trash = Trash()
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take an event in; return what must be done now, in this order."""
-        if self._trash:
-            self._throw_away()
+        if self._trash.heaps:
+            self._trash.throw_some_away()
         match event:
             case JobEnded():
                 return self._end(event)
@@ -107,20 +107,11 @@ class Scheduler:
             case _:
                 return self._handle_rare(event)
 
-    def _throw_away(self) -> None:
-        trash = self._trash[-1]
-        if isinstance(trash, dict):
-            for _ in range(min(TRASH_PER_EVENT, len(trash))):
-                trash.popitem()
-        else:
-            del trash[-TRASH_PER_EVENT:]
-        if not trash:
-            self._trash.pop()
-
     def _handle_rare(
         self,
         event: ClientAbsent
         | ClientBack
+        | OwnerLimited
         | WorkerAbsent
         | WorkerBack
         | WorkerDraining
@@ -134,6 +125,9 @@ class Scheduler:
                 return self._match()
             case ClientBack(client):
                 self._queue.absent(client, is_absent=False)
+                return self._match()
+            case OwnerLimited(owner, slots, priority):
+                self._queue.limit(owner, slots, priority)
                 return self._match()
             case WorkerAbsent(worker):
                 self._workers[worker].is_absent = True
@@ -170,9 +164,9 @@ class Scheduler:
             self._unclaimed[event.job] = job
             return []
         self._queue.push(job)
-        if shape == PLAIN and self._fleet.is_full:
+        if shape is PLAIN and self._fleet.is_full:
             return []
-        if shape != PLAIN and self._workers and not self._fleet.is_possible(shape):
+        if shape is not PLAIN and self._workers and not self._fleet.is_possible(shape):
             return self._refuse_impossible()
         return self._match()
 
@@ -268,29 +262,38 @@ class Scheduler:
         passed = []
         blocked: dict[Shape, None] = {}
         self._fleet.release_unless(self._queue.shapes())
-        while (client := self._queue.next_client()) is not None:
+        while (client := self._next_client()) is not None:
             found = self._choose(client, blocked)
             if found is not None:
                 name, job = found
                 self._queue.remove(job)
                 self._place(name, job, job.attempts + 1)
                 done.append(Assign(name, job.name, job.attempt))
-                if self._fleet.took(name):
+                if self._fleet.took(name, job.shape):
                     # It was held back from others, who may have it now.
                     blocked.clear()
             elif all(shape in blocked for shape in self._queue.shapes()):
                 break
             else:
                 passed.append(self._queue.pass_turn())
-        self._queue.restore(passed)
-        if not self._queue.is_waiting(PLAIN):
+        if passed:
+            self._queue.restore(passed)
+        if self._fleet.idle and not self._queue.is_waiting(PLAIN):
             done += self._steal()
         return done
+
+    def _next_client(self) -> ClientId | None:
+        """Return whose turn it is, unless it is plain that nobody can get anything."""
+        if self._fleet.is_full and self._queue.is_plain:
+            return None
+        return self._queue.next_client()
 
     def _choose(self, client: ClientId, blocked: dict[Shape, None]) -> tuple[WorkerId, Job] | None:
         for _, _, _, job in self._queue.heads(client):
             shape = job.shape
-            if shape in blocked or any((client, group) in self._groups for group in shape.groups):
+            if shape in blocked:
+                continue
+            if shape.groups and any((client, group) in self._groups for group in shape.groups):
                 continue
             worker = self._fleet.find(shape, job.layers)
             if worker is not None:
@@ -348,6 +351,8 @@ class Scheduler:
         """Tell a job's end; end what is still under way of it."""
         done: list[Instruction] = [told]
         self._forget(job)
+        if job.twin is None and job.worker is None and not job.ticket:
+            return done
         for each in (job, job.twin):
             if each is not None and not self._queue.remove(each) and each.worker is not None:
                 each.is_told = True
@@ -413,7 +418,7 @@ class Scheduler:
                 job.name, job.shape, job.priority, job.estimate_s, job.number, job.layers, first=job
             )
             self._place(worker_name, job.twin, job.attempts + 1)
-            self._fleet.took(worker_name)
+            self._fleet.took(worker_name, job.shape)
             done.append(Assign(worker_name, job.name, job.twin.attempt))
         return done
 
@@ -447,8 +452,7 @@ class Scheduler:
         return done
 
     def _leave(self, client: ClientId) -> list[Instruction]:
-        self._trash += self._queue.leave(client)
-        self._trash.append(self._jobs.pop(client))
+        self._trash.heaps += [*self._queue.leave(client), self._jobs.pop(client)]
         done: list[Instruction] = []
         # Not by its jobs, of which there may be a million.
         for name, worker in self._workers.items():
@@ -467,6 +471,10 @@ class Scheduler:
     def worker(self, worker: WorkerId) -> Worker:
         """What is written down of a worker; to be looked at."""
         return self._workers[worker]
+
+    def held(self, client: ClientId) -> int:
+        """How many slots the jobs of a client's owner hold."""
+        return self._queue.held(client)
 
     def jobs_of(self, worker: WorkerId) -> list[JobId]:
         """What a worker was given and has not answered yet."""

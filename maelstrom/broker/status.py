@@ -15,6 +15,7 @@ from maelstrom import __version__
 
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
+    from maelstrom.broker.peers import ClientPeer
 
 SAMPLE_S = 1.0
 SAMPLES_MAX = 600
@@ -43,6 +44,12 @@ class ClientState(msgspec.Struct, frozen=True):
     size_bytes: int
     """What its holder gave for the jobs of all his sessions."""
     is_absent: bool
+    slots: int = 0
+    """That all his sessions hold."""
+    slots_max: int = 0
+    """0 for any number."""
+    jobs_max: int = 0
+    priority: int = 0
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -119,6 +126,21 @@ class Observer:
             )
         return tuple(sorted(found, key=lambda worker: worker.name))
 
+    def _client(self, client: "ClientPeer") -> ClientState:
+        quotas = self._broker.quotas
+        quota = quotas.of(client.owner)
+        return ClientState(
+            client.owner,
+            client.connection.peer,
+            len(client.jobs),
+            quotas.usage(client.owner)[1],
+            client.is_absent,
+            self._broker.scheduler.held(client.id),
+            quota.slots,
+            quota.jobs,
+            quota.priority,
+        )
+
     def look(self) -> State:
         """Return what there is to see now."""
         broker = self._broker
@@ -126,16 +148,7 @@ class Observer:
         gathering = broker.gatherer.waiting
         before = next((s for s in self._history if now.at_s - s.at_s <= RATE_S), now)
         spent_s = max(now.at_s - before.at_s, SAMPLE_S)
-        clients = tuple(
-            ClientState(
-                client.owner,
-                client.connection.peer,
-                len(client.jobs),
-                broker.quotas.usage(client.owner)[1],
-                client.is_absent,
-            )
-            for client in broker.clients.values()
-        )
+        clients = tuple(self._client(client) for client in broker.clients.values())
         return State(
             build=__version__,
             name=self._name,

@@ -1,4 +1,4 @@
-"""`maelstrom-admin status|drain|undrain|cancel|stop`: what an operator says to a broker."""
+"""`maelstrom-admin status|drain|undrain|limit|cancel|stop`: what an operator says to a broker."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import msgspec
 
 from maelstrom.broker.status import State
 from maelstrom.cli.config import Program
-from maelstrom.cli.options import AddressType
+from maelstrom.cli.options import AddressType, SizeType
 from maelstrom.trust.identity import Role as TrustRole
 from maelstrom.trust.tls import Tls, find
 from maelstrom.wire import messages
@@ -79,7 +79,11 @@ def status(broker: Address | None, identity: Path | None, is_json: bool) -> None
         )
     for client in state.clients:
         absent = ", absent" if client.is_absent else ""
-        click.echo(f"client   {client.name:20} {client.jobs} jobs, {client.peer}{absent}")
+        limits = f"{client.slots} slots" + (f" of {client.slots_max}" if client.slots_max else "")
+        first = f", priority {client.priority}" if client.priority else ""
+        click.echo(
+            f"client   {client.name:20} {client.jobs} jobs, {limits}{first}, {client.peer}{absent}"
+        )
 
 
 @_command("drain")
@@ -87,7 +91,7 @@ def status(broker: Address | None, identity: Path | None, is_json: bool) -> None
 def drain(broker: Address | None, identity: Path | None, worker: str) -> None:
     """Give a worker nothing more. What runs there ends; what waits there goes to others.
 
-    It stays so when the worker is started anew, until `undrain`, or until the broker is.
+    It stays so when the worker or the broker is started anew, until `undrain`.
     """
     click.echo(_ask(broker, identity, messages.Drain(worker, True), messages.Done).message)
 
@@ -97,6 +101,39 @@ def drain(broker: Address | None, identity: Path | None, worker: str) -> None:
 def undrain(broker: Address | None, identity: Path | None, worker: str) -> None:
     """Give a worker jobs again."""
     click.echo(_ask(broker, identity, messages.Drain(worker, False), messages.Done).message)
+
+
+@_command("limit")
+@click.argument("client")
+@click.option("--jobs", type=click.IntRange(1), help="Queued or running at a time.")
+@click.option("--bytes", "size_bytes", type=SizeType(), help="Given for the jobs it has.")
+@click.option("--slots", type=click.IntRange(0), help="Held at a time; 0 for any number.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-1000, 1000),
+    help="Those of a higher one get slots first; all others have 0. [default: as it is]",
+)
+@click.option("--reset", "is_reset", is_flag=True, help="Again what all clients may have.")
+def limit(
+    broker: Address | None,
+    identity: Path | None,
+    client: str,
+    jobs: int | None,
+    size_bytes: int | None,
+    slots: int | None,
+    priority: int | None,
+    is_reset: bool,
+) -> None:
+    """Give one client, as in `client/ann`, limits of its own, whether it is here or not.
+
+    What is not named stays as it is. It holds until it is changed, also when the broker is started
+    anew, and for all sessions of the client.
+    """
+    given = {"jobs": jobs, "bytes": size_bytes, "slots": slots, "priority": priority}
+    limits = {name: value for name, value in given.items() if value is not None}
+    if bool(limits) == is_reset:
+        raise click.UsageError("name at least one limit, or --reset")
+    click.echo(_ask(broker, identity, messages.LimitClient(client, limits), messages.Done).message)
 
 
 @_command("cancel")

@@ -338,10 +338,6 @@ class Session:
         """Wait to be welcomed; from now on this is worth coming back to."""
         self._is_greeted = True
 
-    def received_raw(self, chunk: bytes) -> None:
-        """Refuse it: contents have their own connection."""
-        raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
-
     def received(self, message: messages.BrokerToClient) -> None:
         """Hand a message to the router."""
         match message:

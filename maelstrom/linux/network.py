@@ -39,11 +39,14 @@ class SocketCounts:
         # The kernel has some of its own.
         self._used_at_first = self._used()
 
-    def is_clean(self, own: int = 0) -> bool:
+    def is_clean(self, own: int = 0, *, is_silent: bool) -> bool:
         """Whether no socket is left, not even one that waits, and no packet was ever sent.
 
-        `own` is how many local ones we have made since.
+        `own` is how many local ones we have made since. Where no device was ever up (`is_silent`)
+        nothing could be sent, and no connection can wait for its end.
         """
+        if is_silent and self._used() == self._used_at_first + own:
+            return True
         if self._look() != self._at_first:
             return False
         # A socket may be held by nothing but a message that lies in it. One that asked the kernel

@@ -21,10 +21,19 @@ class Bearing(NamedTuple):
     io_priority: int
 
     @classmethod
+    def of_slot(cls) -> "Bearing":
+        """Return our own; the limits of process 1 are kept from others by the filter of calls."""
+        return cls._with_limits(0, ())
+
+    @classmethod
     def of(cls, pid: int) -> "Bearing":
-        """Return that of a process; 0 is this one."""
+        """Return that of a process."""
+        return cls._with_limits(pid, tuple(resource.prlimit(pid, limit) for limit in _LIMITS))
+
+    @classmethod
+    def _with_limits(cls, pid: int, limits: tuple[tuple[int, int], ...]) -> "Bearing":
         return cls(
-            tuple(resource.prlimit(pid, limit) for limit in _LIMITS),
+            limits,
             os.getpriority(os.PRIO_PROCESS, pid),
             os.sched_getscheduler(pid),
             tuple(sorted(os.sched_getaffinity(pid))),

@@ -20,6 +20,7 @@ from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER, SlotKind, Step
 
 START_S_MAX = 30.0
 END_S_MAX = 10.0
+READ_BYTES = 65536
 NOBODY = 65534
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -50,7 +51,7 @@ class Unavailable(Exception):
         self.number = number
 
 
-class SlotConnection(asyncio.Protocol):
+class SlotConnection(asyncio.BufferedProtocol):
     """The worker's end of one slot: at most one message is awaited at a time."""
 
     def __init__(self, number: int, kind: SlotKind) -> None:
@@ -59,6 +60,7 @@ class SlotConnection(asyncio.Protocol):
         self.root: tuple[Step, ...] = ()
         self.is_open = True
         self._transport: asyncio.WriteTransport | None = None
+        self._room = memoryview(bytearray(READ_BYTES))
         self._buffer = bytearray()
         self._messages: list[Message] = []
         self._waiting: asyncio.Future[Message | None] | None = None
@@ -68,9 +70,13 @@ class SlotConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _size_hint: int) -> memoryview:
+        """Lend what is received into: a new buffer for each message would be mapped each time."""
+        return self._room
+
+    def buffer_updated(self, count: int) -> None:
         """Collect bytes until a message is whole."""
-        self._buffer += data
+        self._buffer += self._room[:count]
         while len(self._buffer) >= HEADER.size:
             (length,) = HEADER.unpack_from(self._buffer)
             end = HEADER.size + length

@@ -178,6 +178,9 @@ class SlotPool:
             self._lose(slot)
         else:
             self._idle.append(slot)
+        if made.kind.is_one_shot:
+            # Not before: the job was to have the processor.
+            self._make_spare(made)
         if reply == RETIRED:
             return None
         if reply is not None:
@@ -222,30 +225,27 @@ class SlotPool:
         chosen = same or [slot for slot in candidates if not slot.root] or candidates
         if chosen:
             self._idle.remove(chosen[-1])
-            if made.kind.is_one_shot:
-                self._make_spare(made.kind)
             return chosen[-1]
         if self._idle and len(self._idle) + len(self._running) > self._slots_max:
             self._lose(self._idle.pop(0))
-        slot = await self._make_again(made.kind)
-        if made.kind.is_one_shot:
-            self._make_spare(made.kind)
-        return slot
+        return await self._make_again(made.kind)
 
-    def _make_spare(self, kind: SlotKind) -> None:
-        """Have the next slot of a kind ready when this one is used up."""
-        task = asyncio.get_running_loop().create_task(self._add_spare(kind))
+    def _make_spare(self, made: Plan) -> None:
+        """Have the next slot for jobs of one slot each ready, with a root as the last one's."""
+        task = asyncio.get_running_loop().create_task(self._add_spare(made))
         self._spares.add(task)
         task.add_done_callback(self._spares.discard)
 
-    async def _add_spare(self, kind: SlotKind) -> None:
+    async def _add_spare(self, made: Plan) -> None:
         # Where it fails, the next job tells of it.
         with contextlib.suppress(Unavailable):
-            slot = await self._make(kind)
+            slot = await self._make(made.kind)
             if self._is_closed:
                 slot.close()
-            else:
-                self._idle.append(slot)
+                return
+            slot.root = made.root
+            slot.send(("foresee", pack(made.root)))
+            self._idle.append(slot)
 
     async def _make_again(self, kind: SlotKind) -> SlotConnection:
         """Make a slot, with a new zygote if the old one is gone."""

@@ -32,8 +32,8 @@ class Facts(NamedTuple):
 def remedy(doing: str, number: int, facts: Facts) -> str:
     """Return what to do about a failure to do something, as a hint."""
     if facts.linux < LINUX_MIN:
-        least = ".".join(map(str, LINUX_MIN))
-        return f"this kernel is {'.'.join(map(str, facts.linux))}; Linux {least} is the oldest"
+        ours, least = (".".join(map(str, linux)) for linux in (facts.linux, LINUX_MIN))
+        return f"this kernel is {ours}; Linux {least} is the oldest that can: boot a newer one"
     if doing.startswith("make a user namespace"):
         return _user_namespace(number, facts)
     if doing.startswith("start in"):

@@ -75,8 +75,8 @@ class Slot:
         self._bearing: Bearing | None = None
 
     def remember_bearing(self) -> None:
-        """Take the present limits and priorities for the right ones."""
-        self._bearing = Bearing.of(0)
+        """Take the present priorities for the right ones."""
+        self._bearing = Bearing.of_slot()
 
     def rest(self) -> None:
         """Before a job: keep no template for nothing."""
@@ -85,16 +85,21 @@ class Slot:
         if not select.select([self._channel], [], [], TEMPLATE_IDLE_S_MAX)[0]:
             self._from_template.drop()
 
+    def foresee(self, message: tuple[object, ...]) -> None:
+        """Make ready for a job that is likely to come."""
+        self._roots.prepare(message[1])  # type: ignore[arg-type]  # As the worker sends it.
+
     def run(self, message: tuple[object, ...], *, may_fork: bool = True) -> None:
         """Run one job and reply."""
         before, root, start, watch, is_reusable = message[1:]
         self._is_root_reusable = bool(is_reusable)
         looks_after = steps.Watch(*watch)  # type: ignore[misc]  # As the worker sends it.
         started: Process | tuple[object, ...] | None = None
+        last = steps.unpack(start)  # type: ignore[arg-type]
         if may_fork:
-            started = self._fork(before, root, start, looks_after)  # type: ignore[arg-type]
+            started = self._fork(before, root, last, looks_after)  # type: ignore[arg-type]
         if started is None:
-            started = self._start(before, root, start)  # type: ignore[arg-type]
+            started = self._start(before, root, last)  # type: ignore[arg-type]
         if not isinstance(started, Process):
             self._channel.send(started)
             return
@@ -151,11 +156,12 @@ class Slot:
             self._root = None
         self._from_template.clean()
         own = TEMPLATE_SOCKETS if self._from_template.template is not None else 0
-        if self._sockets is not None and not self._sockets.is_clean(own):
+        is_silent = not self._is_loopback_up
+        if self._sockets is not None and not self._sockets.is_clean(own, is_silent=is_silent):
             # A template would keep the old one.
             self._from_template.drop()
             self._replace_network()
-        return Bearing.of(0) == self._bearing
+        return Bearing.of_slot() == self._bearing
 
     def close(self) -> None:
         """Remove what it has on disk; nobody outside may be allowed to, where others own it."""
@@ -165,7 +171,7 @@ class Slot:
             self._roots.close()
 
     def _start(
-        self, before: PackedSteps, made_of: PackedSteps, start: PackedSteps
+        self, before: PackedSteps, made_of: PackedSteps, start: tuple[steps.Step, ...]
     ) -> Process | tuple[object, ...]:
         """Carry out the steps; returns the process, or the message that tells of the failure."""
         root = self._roots.take(made_of)
@@ -186,7 +192,7 @@ class Slot:
                 number -= 1
                 self._roots.seal(root)
                 number += 1
-            for step in steps.unpack(start):
+            for step in start:
                 started = self._launch(step)
                 number += 1
             assert started is not None
@@ -205,10 +211,14 @@ class Slot:
         return started
 
     def _fork(
-        self, before: PackedSteps, made_of: PackedSteps, start: PackedSteps, watch: steps.Watch
+        self,
+        before: PackedSteps,
+        made_of: PackedSteps,
+        start: tuple[steps.Step, ...],
+        watch: steps.Watch,
     ) -> Process | None:
         """Start the job as a fork of a template, if it is made for it and that goes."""
-        directory, program = steps.unpack(start)
+        directory, program = start
         assert isinstance(directory, steps.EnterDirectory)
         leaves_root = self._is_root_reusable and not watch.outputs and not watch.is_captured
         if not isinstance(program, steps.Spawn) or not leaves_root:
@@ -317,12 +327,9 @@ def _run_jobs(slot: Slot, kind: steps.SlotKind, channel: Channel) -> None:
     for _ in range(1 if kind.is_one_shot else JOBS_MAX):
         try:
             slot.rest()
+            message = _next_job(slot, channel)
         except (OSError, Surprise):
             break
-        message = channel.receive()
-        while message is not None and message[0] != "run":
-            # A job was to be killed that had just ended by itself.
-            message = channel.receive()
         if message is None:
             return
         if not _run(slot, channel, message):
@@ -337,6 +344,17 @@ def _run_jobs(slot: Slot, kind: steps.SlotKind, channel: Channel) -> None:
     # Whoever writes to a connection that is closed may never read what was said last.
     while channel.receive() is not None:
         continue
+
+
+def _next_job(slot: Slot, channel: Channel) -> tuple[object, ...] | None:
+    """Wait for a job; None when there will be none."""
+    message = channel.receive()
+    while message is not None and message[0] != "run":
+        # Else a job was to be killed that had just ended by itself.
+        if message[0] == "foresee":
+            slot.foresee(message)
+        message = channel.receive()
+    return message
 
 
 def _run(slot: Slot, channel: Channel, message: tuple[object, ...]) -> bool:

@@ -87,8 +87,11 @@ class RootSupply:
 
     def foresee(self, made_of: PackedSteps) -> None:
         """Make a spare where the running job's root will not do for the next."""
-        if self._spare is not None or self._worn != made_of:
-            return
+        if self._spare is None and self._worn == made_of:
+            self.prepare(made_of)
+
+    def prepare(self, made_of: PackedSteps) -> None:
+        """Make the spare."""
         # Where it fails, the next job makes its own, and tells why it cannot.
         with contextlib.suppress(OSError):
             self._spare = self.make(made_of)

@@ -3,6 +3,7 @@
     CACHEDIR.TAG  format  lock  gate  usage
     blobs/ab/<hash>      a blob, mode 0444; <hash>.x the same for programs, mode 0555
     layers/<hash>        a layer laid out as hard links to blobs; the name is its manifest's hash
+    partial/<hash>       the beginning of a blob; see partial.py
     users/ tmp/ removing/
 
 Rules of this file:
@@ -19,30 +20,26 @@ Rules of this file:
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
-from maelstrom.store import eviction, tenancy
+from maelstrom.store import eviction, partial, tenancy
+from maelstrom.store.writer import MTIME_NS, BlobWriter, explained
 
 FORMAT_VERSION = 1
 CACHEDIR_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n"
-MTIME_NS = 946_684_800 * 10**9
-"""The modification time of all content, as seen in containers: the first second of 2000, UTC."""
 TOUCH_INTERVAL_NS = 600 * 10**9
-CHUNK_BYTES = 1 << 20
 LEFT_BEHIND = {"gate", "lock", "usage", "usage.new"}
 """What a user that ends late makes anew of a store that was removed under it."""
-FICLONE = 0x40049409
 
 
 class DiskStore:
@@ -124,6 +121,7 @@ class DiskStore:
         return lock
 
     def _make_empty(self) -> None:
+        shutil.rmtree(self.root / partial.DIRECTORY, ignore_errors=True)
         for name in ("blobs", "layers", "users", "tmp", "removing"):
             shutil.rmtree(self.root / name, ignore_errors=True)
             self._make_directory(self.root / name, 0o755)
@@ -138,6 +136,8 @@ class DiskStore:
         shutil.rmtree(self.root / "removing", ignore_errors=True)
         self._make_directory(self.root / "removing", 0o755)
         boot = tenancy.boot_id()
+        if dead:
+            self.trim_partial()
         crashes = [user.since_ns for user in dead if user.boot != boot]
         if crashes:
             eviction.verify(self.root, since_ns=min(crashes))
@@ -216,7 +216,24 @@ class DiskStore:
         with self.open(digest) as file:
             return file.read()
 
-    def put_bytes(self, digest: Digest, content: bytes, *, is_executable: bool = False) -> None:
+    def read_part(self, digest: Digest, offset: int, length: int) -> tuple[bytes, bool]:
+        """Return a part of a blob's content, and whether it is kept as a program."""
+        found = self._find(digest)
+        if found is None:
+            raise StoreError(f"blob {digest.short} is not in the store `{self.root}`")
+        with explained(found):
+            file = os.open(found, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                content = os.pread(file, length, offset)
+            finally:
+                os.close(file)
+        if len(content) < length:
+            raise StoreError(f"blob {digest.short} became shorter", hint="the store is damaged")
+        return content, found.endswith(".x")
+
+    def put_bytes(
+        self, digest: Digest, content: bytes | memoryview, *, is_executable: bool = False
+    ) -> None:
         """Keep this content, which must be what the digest says."""
         if self._find(digest) is None:
             with self.writer(digest, is_executable=is_executable) as writer:
@@ -238,10 +255,31 @@ class DiskStore:
         finally:
             os.close(source)
 
-    def writer(self, digest: Digest, *, is_executable: bool = False) -> "BlobWriter":
-        """Begin to receive a blob; `is_executable` if a layer is known to need it as a program."""
+    def writer(self, digest: Digest, *, is_executable: bool = False, offset: int = 0) -> BlobWriter:
+        """Begin to receive a blob, or go on from `offset`, as `partial_bytes` told.
+
+        `is_executable` if a layer is known to need it as a program. Raises StoreError.
+        """
         final = self._blob_path(digest) + (".x" if is_executable else "")
-        return BlobWriter(self, digest, os.fspath(self.temporary()), final, is_executable)
+        with explained(self.root):
+            begun = partial.begin(self.root, digest)
+        writer = BlobWriter(self, digest, final, is_executable=is_executable, begun=begun)
+        try:
+            writer.go_on(offset)
+        except StoreError:
+            writer.suspend()
+            raise
+        return writer
+
+    def partial_bytes(self, digest: Digest) -> int:
+        """Return how much of a blob is here from a time before, to go on from."""
+        with explained(self.root):
+            return partial.size_bytes(self.root, digest)
+
+    def trim_partial(self) -> None:
+        """Let the beginnings of blobs not take too much room."""
+        with explained(self.root):
+            partial.trim(self.root, size_bytes_max=self._limit // 10)
 
     def temporary(self) -> Path:
         """Return a fresh path for unfinished things, on the same file system."""
@@ -271,8 +309,7 @@ class DiskStore:
 
     def _copy_variant(self, digest: Digest, final: str, is_executable: bool) -> None:
         source = self.path(digest)
-        temporary = os.fspath(self.temporary())
-        writer = BlobWriter(self, digest, temporary, final, is_executable)
+        writer = BlobWriter(self, digest, final, is_executable=is_executable)
         with writer, source.open("rb") as file:
             writer.copy(file.fileno(), os.fspath(source))
 
@@ -314,116 +351,6 @@ class DiskStore:
         temporary = self.root / "usage.new"
         temporary.write_text(str(total))
         temporary.replace(self.root / "usage")
-
-
-class BlobWriter:
-    """A blob on its way in; nothing of it is seen before `commit`.
-
-    As a context manager it commits at the end, or aborts if there was an exception.
-    """
-
-    def __init__(
-        self, store: DiskStore, digest: Digest, temporary: str, final: str, is_executable: bool
-    ) -> None:
-        self._store = store
-        self._digest = digest
-        self._temporary = temporary
-        self._final = final
-        self._mode = 0o555 if is_executable else 0o444
-        self._state = hashlib.sha256()
-        self.size = 0
-        with explained(temporary):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._file = os.open(temporary, flags, 0o600)
-
-    def write(self, chunk: bytes | memoryview) -> None:
-        """Append content; raises StoreError, and aborts, if it is too much or the disk is full."""
-        self._take(chunk)
-        rest = memoryview(chunk)
-        try:
-            with explained(self._final):
-                while rest:
-                    rest = rest[os.write(self._file, rest) :]
-        except StoreError:
-            self.abort()
-            raise
-
-    def _take(self, chunk: bytes | memoryview) -> None:
-        self._state.update(chunk)
-        self.size += len(chunk)
-        if self.size > self._digest.size:
-            self.abort()
-            raise StoreError(f"blob {self._digest.short} is longer than {self._digest.size} bytes")
-
-    def copy(self, source: int, name: str) -> None:
-        """Append all that an open file holds; shares its blocks where the file system can."""
-        try:
-            fcntl.ioctl(self._file, FICLONE, source)
-            is_cloned = True
-        except OSError:
-            is_cloned = False
-        with explained(name):
-            # The clone is what is kept, so it is what is verified.
-            while chunk := os.read(self._file if is_cloned else source, CHUNK_BYTES):
-                if is_cloned:
-                    self._take(chunk)
-                else:
-                    self.write(chunk)
-
-    def commit(self) -> None:
-        """Verify the content and let it be seen; raises StoreError if it is not what was said."""
-        found = Digest(self._state.hexdigest(), self.size)
-        if found != self._digest:
-            self.abort()
-            raise StoreError(
-                f"content {found.short} of {found.size} bytes was offered as "
-                f"{self._digest.short} of {self._digest.size} bytes",
-                hint="the file changed while it was being sent, or the other side is at fault",
-            )
-        try:
-            with explained(self._final):
-                self._store.give(self._file)
-                os.fchmod(self._file, self._mode)
-                os.utime(self._file, ns=(time.time_ns(), MTIME_NS))
-                os.close(self._file)
-                self._file = -1
-                os.rename(self._temporary, self._final)
-        except StoreError:
-            self.abort()
-            raise
-        self._store.account(self.size)
-
-    def abort(self) -> None:
-        """Forget what was written; no harm if it is over already."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._temporary)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, value: object, trace: object) -> None:
-        if kind is None:
-            self.commit()
-        else:
-            self.abort()
-
-
-@contextlib.contextmanager
-def explained(path: Path | str) -> Iterator[None]:
-    """Turn errors of the operating system into a StoreError that names the path."""
-    try:
-        yield
-    except OSError as error:
-        hint = ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "free some space on that file system, or give the store a smaller limit"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            hint = "name a store in a directory that you may write to"
-        where = error.filename if isinstance(error.filename, str) else path
-        raise StoreError(f"cannot use `{where}`: {error.strerror}", hint=hint) from error
 
 
 def _read_text(path: Path) -> str:

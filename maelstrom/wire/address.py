@@ -12,6 +12,8 @@ from typing import NamedTuple
 from maelstrom.errors import ConnectionLost, UserError
 
 CONNECT_S_MAX = 10.0
+_MAPPED = "::ffff:"
+"""Before an IPv4 address that came to a socket of IPv6."""
 
 
 class Address(NamedTuple):
@@ -47,7 +49,7 @@ def parse(text: str) -> Address:
             f"`{text}` is not an address",
             hint="write HOST:PORT, [IPV6]:PORT, unix:PATH, or plain:HOST:PORT without TLS",
         )
-    if is_plain and not _is_loopback(host):
+    if is_plain and not is_loopback(host):
         raise UserError(
             f"`{text}` is not on this machine, and plaintext stays on the machine",
             hint="leave `plain:` out and use certificates, or use 127.0.0.1, [::1] or localhost",
@@ -55,9 +57,10 @@ def parse(text: str) -> Address:
     return Address(host, int(port), is_plain=is_plain)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or address of a host can only be this machine."""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host.removeprefix(_MAPPED)).is_loopback
     except ValueError:
         return False
 

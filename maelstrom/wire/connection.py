@@ -20,7 +20,8 @@ import msgspec
 
 from maelstrom.errors import MaelstromError, ProtocolError, SpecError, TrustError
 from maelstrom.trust.identity import Certificate
-from maelstrom.wire.framing import Chunk, Framer, frame
+from maelstrom.wire.address import is_loopback
+from maelstrom.wire.framing import Framer, frame
 from maelstrom.wire.greeting import Hello, Role, agree, encode_hello, read_hello
 from maelstrom.wire.messages import Goodbye, Message, Ping
 
@@ -44,9 +45,6 @@ class Owner(Protocol):
 
     def received(self, message: Any) -> None:
         """Take a message of the kinds that were asked for."""
-
-    def received_raw(self, chunk: bytes) -> None:
-        """Take a piece of raw content, after a message announced it."""
 
     def lost(self, error: MaelstromError | None) -> None:
         """Hear that the connection ended."""
@@ -106,7 +104,8 @@ class Connection(asyncio.Protocol):
         self.certificate: Certificate | None = None
         self.is_final = False
         self._where = "this machine"
-        self._content_left = 0
+        self.is_near = True
+        """Whether the other end is on this machine, so that compressing for it is a waste."""
         self._counted = 0
         self._uncounted_bytes = 0
         self._told = 0
@@ -118,6 +117,7 @@ class Connection(asyncio.Protocol):
         found = transport.get_extra_info("peername")
         if isinstance(found, tuple):
             self._where = f"{found[0]}:{found[1]}"
+            self.is_near = is_loopback(found[0])
         try:
             if self.guard is not None:
                 self.guard(transport)
@@ -154,9 +154,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, item: bytes) -> None:
         assert self.owner is not None
-        if type(item) is Chunk:
-            self.owner.received_raw(item)
-        elif not self._is_greeted:
+        if not self._is_greeted:
             self._greet(item)
         else:
             assert self.codec is not None
@@ -253,15 +251,6 @@ class Connection(asyncio.Protocol):
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
-    def begin_content(self, size_bytes: int) -> None:
-        """Let nothing of our own come between: so many bytes of content follow the last message."""
-        self._content_left = size_bytes
-
-    def send_content(self, chunk: bytes) -> None:
-        """Let a piece of the content leave at the end of this tick."""
-        self._content_left -= len(chunk)
-        self.send_raw(chunk)
-
     def frame_bytes_limit(self, size_bytes: int) -> None:
         """Take no larger frames than this from the other end."""
         self._framer.frame_bytes_max = size_bytes
@@ -270,10 +259,6 @@ class Connection(asyncio.Protocol):
         """Wait until there is room for more; for senders of much."""
         self._flush()
         await self._writable.wait()
-
-    def expect_raw(self, size_bytes: int) -> None:
-        """Take the next bytes as raw content; called while a message is received."""
-        self._framer.expect_raw(size_bytes)
 
     def pause_reading(self) -> None:
         """Take nothing more for now."""
@@ -294,8 +279,6 @@ class Connection(asyncio.Protocol):
             self._ping()
 
     def _ping(self) -> None:
-        if self._content_left:
-            return  # It would be taken for a part of the content, which is a sign of life itself.
         self._told = self._counted
         self._uncounted_bytes = 0
         self.send(Ping(self._counted))

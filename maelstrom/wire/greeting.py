@@ -11,8 +11,8 @@ import msgspec
 from maelstrom.errors import ProtocolError
 from maelstrom.wire.framing import FRAME_BYTES_MAX
 
-PROTOCOL_MIN = 1
-PROTOCOL_MAX = 1
+PROTOCOL_MIN = 2
+PROTOCOL_MAX = 2
 MAGIC = "maelstrom"
 
 

@@ -95,7 +95,7 @@ class Resume(Message, frozen=True, tag=14):
 
 
 class Want(Message, frozen=True, tag=20):
-    """Give me these contents: each is answered by Offer, Put or Withhold."""
+    """Give me these contents: each is answered by Offer, Parcel or Withhold."""
 
     digests: tuple[Digest, ...]
 
@@ -192,47 +192,68 @@ class Kill(Message, frozen=True, tag=42):
     attempt: int
 
 
-# Blob connections
+# Blob connections: either end. Clients and workers give and get, the broker answers.
+
+PLAIN, ZSTD = 0, 1
+"""How the content of a parcel is coded."""
 
 
-class Put(Message, frozen=True, tag=50):
-    """A blob, from a client: its content follows raw. Stored or Refused is the answer."""
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """A part of a blob, or all of it."""
 
     digest: Digest
+    offset: int
+    length: int
     is_executable: bool = False
 
 
-class Stored(Message, frozen=True, tag=51):
-    """The blob is verified and kept."""
+class Parcel(Message, frozen=True, tag=50):
+    """Content of these pieces, one after the other. Took follows, and Refused for what is wrong."""
 
-    digest: Digest
+    pieces: tuple[Piece, ...]
+    coding: int
+    content: memoryview
+
+
+class Took(Message, frozen=True, tag=51):
+    """So many bytes of content need no room any more, and these blobs are verified and kept."""
+
+    size_bytes: int
+    stored: tuple[Digest, ...] = ()
 
 
 class Refused(Message, frozen=True, tag=52):
-    """The blob cannot be kept."""
+    """This blob cannot be kept."""
 
     digest: Digest
     message: str
 
 
 class Get(Message, frozen=True, tag=53):
-    """A worker needs these blobs. One Blob or Absent follows for each, in this order."""
+    """I need these, each from an offset. Parcels follow, or Absent."""
+
+    wanted: tuple[tuple[Digest, int], ...]
+
+
+class Absent(Message, frozen=True, tag=54):
+    """I cannot give this blob, or not the rest of it."""
+
+    digest: Digest
+    message: str
+
+
+class AskLacking(Message, frozen=True, tag=55):
+    """Which of these do you lack? Lacking follows."""
 
     digests: tuple[Digest, ...]
 
 
-class Blob(Message, frozen=True, tag=54):
-    """A blob, for a worker: its content follows raw."""
+class Lacking(Message, frozen=True, tag=56):
+    """Of those you asked about, or gave, I lack these, each from an offset; I have the others."""
 
-    digest: Digest
-    is_executable: bool = False
-
-
-class Absent(Message, frozen=True, tag=55):
-    """The broker cannot give this blob."""
-
-    digest: Digest
-    message: str
+    digests: tuple[Digest, ...]
+    """Those that were asked about."""
+    wanted: tuple[tuple[Digest, int], ...]
 
 
 # Somebody who wants a certificate
@@ -307,6 +328,15 @@ class Stop(Message, frozen=True, tag=74):
     is_draining: bool
 
 
+class LimitClient(Message, frozen=True, tag=77):
+    """Give a client other limits than all have: `jobs`, `bytes`, `slots`, `priority`.
+
+    Those that are not named stay as they are; if none is, it gets those that all have."""
+
+    client: str
+    limits: dict[str, int]
+
+
 class Done(Message, frozen=True, tag=75):
     """It is done, in words for a person."""
 
@@ -320,9 +350,8 @@ class Failed(Message, frozen=True, tag=76):
     hint: str = ""
 
 
-AdminToBroker = AskState | Drain | CancelJobs | Stop | Ping | Goodbye
+AdminToBroker = AskState | Drain | CancelJobs | LimitClient | Stop | Ping | Goodbye
 BrokerToAdmin = StateIs | Done | Failed | Ping | Goodbye
 JoinToBroker = AskAuthority | Enrol | Renew | Ping | Goodbye
 BrokerToJoin = Authority | Enrolled | Ping | Goodbye
-ToBlobs = Put | Get | Ping | Goodbye
-FromBlobs = Stored | Refused | Blob | Absent | Welcome | Ping | Goodbye
+Blobs = Parcel | Took | Refused | Get | Absent | AskLacking | Lacking | Ping | Goodbye

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import Directory, File, Manifest, Node, Symlink, Whiteout
-from maelstrom.store.disk import MTIME_NS, DiskStore, explained
+from maelstrom.store.disk import DiskStore
+from maelstrom.store.writer import MTIME_NS, explained
 
 OPAQUE = "user.overlay.opaque"
 

@@ -14,7 +14,6 @@ from maelstrom.errors import (
     ConnectionLost,
     InfrastructureError,
     MaelstromError,
-    ProtocolError,
     SpecError,
 )
 from maelstrom.model.digest import Digest
@@ -29,6 +28,7 @@ from maelstrom.model.outcome import (
 )
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.ports import UNTIED, Ties
+from maelstrom.store.depot import Depot
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
 from maelstrom.wire.backoff import Backoff
@@ -97,6 +97,7 @@ class Worker:
         self._token = ""
         self._is_greeted = False
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._depot: Depot | None = None
         self._fetcher: Fetcher | None = None
         self._reach: Reach | None = None
         self._backoff = Backoff(random.random)
@@ -125,7 +126,8 @@ class Worker:
         is_watched: bool = True,
     ) -> None:
         """Serve the broker until one of us ends it; raises what ended it, if it was an error."""
-        self._fetcher = Fetcher(self._store, reach)
+        self._depot = None if reach is None else Depot(reach, self._store, self._store.read_part)
+        self._fetcher = Fetcher(self._store, self._depot)
         self._reach = reach
         self._is_watched = self._connection.is_watched = is_watched
         try:
@@ -176,8 +178,8 @@ class Worker:
 
     async def _close(self) -> None:
         self._connection.leave()
-        if self._fetcher is not None:
-            self._fetcher.close()
+        if self._depot is not None:
+            await self._depot.close()
         for task in self._tasks:
             task.cancel()
         await self._pool.close()
@@ -189,10 +191,6 @@ class Worker:
     def greeted(self, theirs: Hello) -> None:  # noqa: ARG002  # Whoever it is, it is a broker.
         """Wait to be welcomed; from now on this is worth coming back to."""
         self._is_greeted = True
-
-    def received_raw(self, chunk: bytes) -> None:
-        """Refuse it: contents have their own connection."""
-        raise ProtocolError(f"{len(chunk)} bytes of content that nobody announced")
 
     def lost(self, error: MaelstromError | None) -> None:
         """Come back, unless the broker or we meant it."""
@@ -236,8 +234,9 @@ class Worker:
             case messages.Kill(job, attempt):
                 self.handle(dispatcher.JobKilled(job, attempt))
             case messages.Welcome(token):
-                assert self._fetcher is not None
-                self._token = self._fetcher.token = token
+                self._token = token
+                if self._depot is not None:
+                    self._depot.token = token
                 self._backoff.reset()
                 self._join()
             case messages.Ping() | messages.Goodbye():

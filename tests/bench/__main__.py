@@ -1,4 +1,8 @@
-"""Run the benchmarks and print a table: `python -m tests.bench [NAME ...] [--json FILE]`."""
+"""Run the benchmarks and print a table: `python -m tests.bench [NAME ...]`.
+
+`--json FILE` writes the rows there too, `--picture FILE` draws those of the sandbox. `--from FILE`
+measures nothing, and takes the rows from there.
+"""
 
 import argparse
 import importlib
@@ -7,8 +11,11 @@ import operator
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+from tests.bench._picture import draw
 
 HERE = Path(__file__).parent
 COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
@@ -16,7 +23,7 @@ COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator
 
 def names() -> list[str]:
     """Return the benchmarks there are."""
-    return sorted(p.stem for p in HERE.glob("*.py") if not p.stem.startswith("_"))
+    return sorted(p.stem for p in HERE.glob("*.py") if not p.stem.startswith(("_", "test_")))
 
 
 def is_met(row: dict[str, Any]) -> bool | None:
@@ -41,18 +48,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*names(), []], help="which; all by default")
     parser.add_argument("--json", type=Path, help="write the rows there too")
+    parser.add_argument("--picture", type=Path, help="draw the rows of `sandbox` there, as SVG")
+    parser.add_argument("--from", type=Path, dest="old", help="draw an earlier run's rows")
     options = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()},", end=" ")
-    print(f"Python {platform.python_version()}, uid {os.getuid()}")
+    measured = json.loads(options.old.read_text()) if options.old else measure(options.names)
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    if options.picture:
+        options.picture.write_text(draw(measured))
+    return int(not options.old and any(is_met(row) is False for row in measured["rows"]))
+
+
+def measure(wanted: list[str]) -> dict[str, Any]:
+    """Run the benchmarks, and return their rows and on what they ran."""
+    who = "root" if os.getuid() == 0 else "an ordinary user"
+    who += ", real-time priority" * (os.sched_getscheduler(0) == os.SCHED_FIFO)
+    conditions = (
+        f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, {who}, load {os.getloadavg()[1]:.1f} before, "
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}"
+    )
+    print(conditions)
     rows: list[dict[str, Any]] = []
-    for name in options.names or names():
+    for name in wanted or names():
         print(f"\n{name}", flush=True)
         for row in importlib.import_module(f"tests.bench.{name}").run():
             print("  " + line(row), flush=True)
             rows.append({"bench": name, **row})
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return int(any(is_met(row) is False for row in rows))
+    return {"conditions": conditions, "rows": rows}
 
 
 if __name__ == "__main__":

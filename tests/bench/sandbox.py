@@ -1,6 +1,6 @@
 """What a slot adds to a bare process: the same static program, in turn, in one run.
 
-A bare process and `bwrap` write to /dev/null; the slots' jobs go through two pipes, the
+A bare process, `bwrap` and `crun` write to /dev/null; the slots' jobs go through two pipes, the
 event loop and an outcome, as they do in a worker. Three kinds of job: one that writes nothing, so
 that its root is used again; one that writes to its root, so that each gets a fresh one; and one
 whose root nobody could foresee.
@@ -9,35 +9,37 @@ whose root nobody could foresee.
 import asyncio
 import contextlib
 import os
-import shutil
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from maelstrom.model.outcome import Exited
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.pool import SlotPool, service_user
+from tests.bench._peers import Way, crun, peers, processes
 
 ROUNDS = 15
 JOBS = 100
 LAYERS = 5
 SETTLE_S = 0.1
-NULL = ((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))  # fmt: skip
 PROGRAMS = {
     "true": "int main(void) { return 0; }",
     "write": "#include <fcntl.h>\n"
     'int main(void) { return open("/out", O_CREAT | O_WRONLY, 0644) < 0; }',
 }
 
-BASE_LAYERS = tuple(f"layer{number}" for number in range(LAYERS))
+# What was promised of jobs per second, with as many at once as there are cores.
+AGAINST = (
+    ("bwrap", "slot, fresh root", ">= 3.2"),
+    ("bwrap", "slot, root kept", ">= 6.5"),
+    ("crun", "slot, fresh root", ">= 6.5"),
+)
 
-Way = Callable[[int, int], Awaitable[None]]
-"""Runs so many jobs, so many at a time."""
+BASE_LAYERS = tuple(f"layer{number}" for number in range(LAYERS))
 
 
 def run() -> list[dict[str, Any]]:
@@ -81,11 +83,11 @@ def _rows_alone(medians: dict[str, float]) -> list[dict[str, Any]]:
 def _rows_together(medians: dict[str, float]) -> list[dict[str, Any]]:
     at_once = f"{os.cpu_count()} at once"
     rows = [row(f"{what}, {at_once}", seconds, None, "", "") for what, seconds in medians.items()]
-    peer_s = medians.get("bwrap", 0.0)
-    for what, target in (("slot, fresh root", ">= 3.2"), ("slot, root kept", ">= 6.5")):
-        if peer_s:
-            ratio = peer_s / medians[what]
-            rows.append(row(f"bwrap against {what}, {at_once}", peer_s, ratio, "a slot", target))
+    for peer, what, target in AGAINST:
+        if peer in medians:
+            ratio = medians[peer] / medians[what]
+            words = f"{peer} against {what}, {at_once}"
+            rows.append(row(words, medians[peer], ratio, "a slot", target))
     return rows
 
 
@@ -113,7 +115,9 @@ async def _measure(layers: Path) -> tuple[dict[str, float], dict[str, float]]:
         **peers(root),
     }
     try:
-        return await rounds(ways, 1), await rounds(ways, cores)
+        with crun(root) as other:
+            ways |= other
+            return await rounds(ways, 1), await rounds(ways, cores)
     finally:
         await pool.close()
 
@@ -132,43 +136,6 @@ def jobs_of(pool: SlotPool, *specs: JobSpec, layers: Sequence[str] = BASE_LAYERS
         await asyncio.gather(*(lane(number, jobs // at_once) for number in range(at_once)))
 
     return way
-
-
-def processes(command: list[str]) -> Way:
-    """Run it as plain processes."""
-
-    async def way(jobs: int, at_once: int) -> None:
-        running = 0
-        for _ in range(jobs):
-            if running == at_once:
-                _reap()
-                running -= 1
-            os.posix_spawn(command[0], command, {}, file_actions=NULL)
-            running += 1
-        for _ in range(running):
-            _reap()
-
-    return way
-
-
-def _reap() -> None:
-    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
-
-
-def peers(root: Path) -> dict[str, Way]:
-    """Return those that are installed, with the same namespaces and mounts."""
-    found: dict[str, Way] = {}
-    bwrap = shutil.which("bwrap")
-    if bwrap is not None:
-        found["bwrap"] = processes(
-            [
-                *(bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc"),
-                *("--unshare-uts", "--unshare-cgroup", "--die-with-parent", "--new-session"),
-                *("--hostname", "maelstrom", "--bind", str(root), "/", "--proc", "/proc"),
-                *("--dev", "/dev", "--tmpfs", "/tmp", "/true"),
-            ]
-        )
-    return found
 
 
 async def rounds(ways: dict[str, Way], at_once: int, jobs: int = JOBS) -> dict[str, float]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.pool import SlotPool, service_user
-from tests.bench.sandbox import BASE_LAYERS, Way, jobs_of, made_layers, peers, rounds, row
+from tests.bench._peers import Way, peers
+from tests.bench.sandbox import BASE_LAYERS, jobs_of, made_layers, rounds, row
 
 LAYERS = 60
 FILES = 20_000

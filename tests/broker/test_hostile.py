@@ -19,9 +19,10 @@ from maelstrom.wire.connection import Codec, Connection, encode
 from maelstrom.wire.framing import Framer, frame
 from maelstrom.wire.greeting import Hello, Role, encode_hello, hello
 from tests.support.cluster import Crew
+from tests.support.parcels import parcel
 
 ANY = Codec(messages.BrokerToClient)
-BLOBS = Codec(messages.FromBlobs)
+BLOBS = Codec(messages.Blobs)
 
 
 @pytest.fixture(scope="module")
@@ -215,12 +216,10 @@ def test_wrong_content_is_refused_and_fails_only_its_own_jobs(crew: Crew) -> Non
     assert peer.until(messages.Want) == messages.Want((manifest.digest,))
     blobs = Peer(crew, greeting(Role.BLOBS, token))
     blobs.body()
-    blobs.send(messages.Put(manifest.digest))
-    blobs.sock.sendall(manifest.encoded)
-    assert blobs.until(messages.Stored, BLOBS)
+    blobs.send(parcel(manifest.encoded))
+    assert (manifest.digest,) == blobs.until(messages.Took, BLOBS).stored  # type: ignore[attr-defined]
     assert peer.until(messages.Want) == messages.Want((Digest.of(b"right"),))
-    blobs.send(messages.Put(Digest.of(b"right")))
-    blobs.sock.sendall(b"wrong")
+    blobs.send(parcel(b"wrong", says=Digest.of(b"right")))
     assert isinstance(blobs.until(messages.Refused, BLOBS), messages.Refused)
     ended = peer.until(messages.Ended)
     assert isinstance(ended, messages.Ended)
@@ -233,7 +232,7 @@ def test_a_blob_that_nobody_asked_for_is_refused(crew: Crew) -> None:
     peer, token = client(crew)
     blobs = Peer(crew, greeting(Role.BLOBS, token))
     blobs.body()
-    blobs.send(messages.Put(Digest.of(b"gift")))
+    blobs.send(parcel(b"gift"))
     found = blobs.until(messages.Goodbye, BLOBS)
     assert "without being asked" in str(found)
     blobs.close()
@@ -245,13 +244,13 @@ def test_a_blob_that_breaks_off_may_be_sent_again(crew: Crew) -> None:
     peer, token = client(crew)
     peer.send(messages.Submit(1, b"spec", (Digest.of(content),)))
     assert peer.until(messages.Want)
-    for part in (content[:2], content):
+    whole = frame(encode(parcel(content)))
+    for sent in (whole[:-2], whole):
         blobs = Peer(crew, greeting(Role.BLOBS, token))
         blobs.body()
-        blobs.send(messages.Put(Digest.of(content)))
-        blobs.sock.sendall(part)
-        if part == content:
-            assert blobs.until(messages.Stored, BLOBS)
+        blobs.sock.sendall(sent)
+        if sent == whole:
+            assert blobs.until(messages.Took, BLOBS)
         blobs.close()
     peer.close()
 
@@ -268,9 +267,6 @@ class Listener:
         """Fine."""
 
     def received(self, message: object) -> None:
-        """Fine."""
-
-    def received_raw(self, chunk: bytes) -> None:
         """Fine."""
 
     def lost(self, error: MaelstromError | None) -> None:

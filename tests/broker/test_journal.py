@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import signal
 import sqlite3
 import sys
@@ -11,14 +12,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from maelstrom.broker.database import Database
 from maelstrom.broker.journal import NUMBERS_PER_START, Journal
+from maelstrom.cli.admin import admin
 from maelstrom.errors import StoreError
 from maelstrom.model.ids import ClientId, JobId
 from maelstrom.model.outcome import Exited
+from maelstrom.wire import messages
+from maelstrom.wire.greeting import Role
 from maelstrom.wire.messages import Submit
 from tests.support.grid import Grid
+from tests.support.secured import Secured, Trust
 
 
 @pytest.fixture
@@ -73,6 +79,52 @@ async def test_no_id_is_given_twice(tmp_path: Path) -> None:
         journal = Journal(tmp_path / "j.sqlite")
         assert journal.first_number == start * NUMBERS_PER_START + 1
         journal.close()
+
+
+async def test_what_operators_said_outlives_the_broker(grid: Grid) -> None:
+    """And whose a client is: its jobs of before count for its owner's limits."""
+    for words in (
+        ["drain", "w0"],
+        ["drain", "w1"],
+        ["undrain", "w1"],
+        ["limit", "client/ann", "--slots", "1", "--priority", "2"],
+        ["limit", "client/bob", "--jobs", "9"],
+        ["limit", "client/bob", "--reset"],
+    ):
+        if words[0] == "drain":
+            worker = grid.add_worker(f"plain:127.0.0.1:{grid.port}")
+            await grid.welcomed(worker)
+        where = ["--broker", f"plain:127.0.0.1:{grid.port}"]
+        while (done := CliRunner().invoke(admin, [words[0], *where, *words[1:]])).exit_code:
+            assert "there is no worker" in str(done.exception), done.exception
+            await asyncio.sleep(0.02)
+    grid.end_broker_process(signal.SIGTERM)
+    await grid.start_broker_process()
+    states: dict[str, str] = {}
+    where = ["--broker", f"plain:127.0.0.1:{grid.port}"]
+    while len(states) < 2:
+        await asyncio.sleep(0.05)
+        told = CliRunner().invoke(admin, ["status", "--json", *where])
+        states = {each["name"]: each["state"] for each in json.loads(told.output)["workers"]}
+    assert states == {"w0": "draining", "w1": "here"}
+    done = CliRunner().invoke(admin, ["limit", *where, "client/ann", "--jobs", "7"])
+    assert "may have 7 jobs, 68719476736 bytes, 1 slots, priority 2" in done.output
+
+
+async def test_whose_a_client_is_outlives_the_broker(tmp_path: Path) -> None:
+    trust = Trust(tmp_path)
+    first = Secured(trust, tmp_path, journal=Journal(tmp_path / "j.sqlite"))
+    submit = messages.Submit(1, b"spec", ())
+    await first.knock(trust.tls("client/ann"), Role.CLIENT, submit)
+    while not first.broker.jobs:
+        await asyncio.sleep(0.01)
+    await first.close()
+    again = Secured(trust, tmp_path, journal=Journal(tmp_path / "j.sqlite"))
+    await again.broker.restore()
+    [client] = again.broker.clients.values()
+    assert (client.owner, str(client.identity)) == ("client/ann", "client/ann")
+    assert again.broker.quotas.usage("client/ann")[0] == 1
+    await again.close()
 
 
 async def test_what_is_closed_is_found_again(tmp_path: Path) -> None:

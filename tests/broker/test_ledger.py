@@ -58,7 +58,21 @@ STORIES = {
         ],
         [(BOB, "u")],
         [(B1, True, 0, None)],
-        4,
+        5,
+    ),
+    "whose a client is and what operators said is written, and taken back": (
+        [
+            ("join", BOB, "u", "client/bob"),
+            ("set", "drained", "alpha", b""),
+            ("set", "drained", "beta", b""),
+            TAKE,
+            ("set", "drained", "alpha", None),
+            ("leave", ANN),
+            TAKE,
+        ],
+        [(BOB, "u")],
+        [],
+        7,
     ),
     "who came and left between two takes is never written": (
         [("join", BOB, "u"), ("submit", B1, SUBMIT), ("leave", BOB), TAKE],

@@ -59,7 +59,12 @@ async def test_a_monitor_sees_who_is_here_and_what_waits(secured: Secured) -> No
 
 @pytest.mark.parametrize(
     "message",
-    [messages.Drain("alpha", True), messages.CancelJobs("client/ann"), messages.Stop(False)],
+    [
+        messages.Drain("alpha", True),
+        messages.CancelJobs("client/ann"),
+        messages.LimitClient("client/ann", {"jobs": 1}),
+        messages.Stop(False),
+    ],
 )
 async def test_a_monitor_may_only_look(secured: Secured, message: messages.Message) -> None:
     _, client = await add_all(secured)
@@ -104,6 +109,26 @@ async def test_a_worker_that_was_drained_stays_so_when_it_comes_anew(secured: Se
     assert not any(isinstance(message, messages.Assign) for message in again.heard)
 
 
+async def test_a_client_gets_limits_of_its_own_and_all_may_see_them(secured: Secured) -> None:
+    _, client = await add_all(secured)
+    few = messages.LimitClient("client/ann", {"jobs": 5, "slots": 2})
+    admin = await secured.knock(secured.trust.tls("admin/eve"), Role.ADMIN, few)
+    [done] = await until(admin, messages.Done)
+    told = "client/ann may have 5 jobs, 68719476736 bytes, 2 slots, priority 0"
+    assert done.message == told  # type: ignore[attr-defined]
+    admin.connection.send(messages.LimitClient("client/ann", {"priority": 3}))
+    admin.connection.send(messages.AskState())
+    [told_state] = await until(admin, messages.StateIs)
+    [seen] = msgspec.json.decode(told_state.body, type=State).clients  # type: ignore[attr-defined]
+    assert (seen.slots, seen.slots_max, seen.jobs_max, seen.priority) == (3, 2, 5, 3)
+    client.connection.send(messages.Submit(9, b"spec", ()))
+    [refused] = await until(client, messages.Ended)
+    assert b"client/ann has 5 jobs" in refused.outcome  # type: ignore[attr-defined]
+    admin.connection.send(messages.LimitClient("client/bob", {}))
+    done = (await until(admin, messages.Done, 3))[-1]
+    assert done.message.endswith("any number of slots, priority 0; it is not here now")  # type: ignore[attr-defined]
+
+
 async def test_jobs_of_a_client_can_be_taken_back(secured: Secured) -> None:
     _, client = await add_all(secured)
     admin = await secured.knock(
@@ -124,9 +149,15 @@ async def test_jobs_of_a_client_can_be_taken_back(secured: Secured) -> None:
         (messages.Drain("beta", True), "there is no worker `beta`", "those here: alpha"),
         (messages.Drain("beta", False), "there is no worker `beta`", "those here: alpha"),
         (messages.CancelJobs("bob"), "there is no client `bob`", "those here: client/ann"),
+        (
+            messages.LimitClient("bob", {"gpus": 1}),
+            "there is no limit `gpus`",
+            "there are jobs, bytes, slots, priority",
+        ),
+        (messages.LimitClient("bob", {"slots": -1}), "-1 cannot be a limit of slots", ""),
     ],
 )
-async def test_who_is_not_here_is_named_with_those_who_are(
+async def test_what_cannot_be_is_said_with_what_can(
     secured: Secured, message: messages.Message, reason: str, hint: str
 ) -> None:
     await add_all(secured)

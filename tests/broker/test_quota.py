@@ -52,6 +52,20 @@ def test_bytes_count_from_the_first_job_to_the_last() -> None:
     quotas.take_content("client/ann", 10)
 
 
+def test_one_client_may_have_other_limits_than_all() -> None:
+    quotas = Quotas(Quota(jobs=2))
+    quotas.set("client/ann", Quota(jobs=1))
+    quotas.take_job("client/ann", 1)
+    with pytest.raises(Busy, match="client/ann has 1 jobs") as caught:
+        quotas.take_job("client/ann", 1)
+    assert caught.value.hint.endswith("maelstrom-admin limit client/ann")
+    quotas.take_job("client/bob", 1)
+    quotas.take_job("client/bob", 1)
+    quotas.set("client/ann", None)
+    quotas.take_job("client/ann", 1)
+    assert quotas.of("client/ann") == Quota(jobs=2)
+
+
 def test_the_sessions_of_one_owner_share_his_slots() -> None:
     scheduler = Scheduler(owner_slots_max=2)
     told: list[object] = []

@@ -11,15 +11,18 @@ from maelstrom import __version__
 from maelstrom.client.uploader import Uploader
 from maelstrom.errors import InfrastructureError
 from maelstrom.model.digest import Digest
+from maelstrom.store import depot
 from maelstrom.wire import messages
 from maelstrom.wire.connection import encode
 from maelstrom.wire.dial import Reached
 from maelstrom.wire.framing import frame
 from maelstrom.wire.greeting import Role, encode_hello, hello
+from tests.support.parcels import parcel
 
 WAIT_S = 10
-CONTENT = b"what the broker lacks"
-ONE, TWO = Digest("a" * 64, len(CONTENT)), Digest("b" * 64, len(CONTENT))
+CONTENTS = [b"what the broker lacks", b"and more of it"]
+ONE, TWO = map(Digest.of, CONTENTS)
+SOURCES = dict(zip((ONE, TWO), CONTENTS, strict=True))
 
 
 class Control:
@@ -41,7 +44,7 @@ class Broker:
         for ours, _ in self._pairs:
             ours.setblocking(False)
         self._left = [theirs for _, theirs in self._pairs]
-        self.uploader = Uploader(self.control, lambda digest: CONTENT, self._reach)
+        self.uploader = Uploader(self.control, SOURCES.get, self._reach)
 
     async def _reach(self) -> Reached:
         if not self._left:
@@ -83,8 +86,8 @@ def play(story: Callable[[Broker], Awaitable[None]], times: int) -> None:
     asyncio.run(run())
 
 
-def put(digest: Digest) -> bytes:
-    return frame(encode(messages.Put(digest))) + CONTENT
+def put(*digests: Digest) -> bytes:
+    return frame(encode(parcel(*(SOURCES[digest] for digest in digests))))
 
 
 def test_a_broker_of_our_own_is_greeted_at_once_however_late_the_first_content_is() -> None:
@@ -97,8 +100,8 @@ def test_a_broker_of_our_own_is_greeted_at_once_however_late_the_first_content_i
 def test_what_may_not_have_come_before_the_connection_broke_is_sent_again() -> None:
     async def story(broker: Broker) -> None:
         broker.uploader.give([ONE, TWO])
-        await broker.receive(0, put(ONE), put(TWO))
-        broker.answer(0, messages.Stored(ONE))
+        await broker.receive(0, put(ONE, TWO))
+        broker.answer(0, messages.Took(ONE.size, (ONE,)))
         broker.leave(0)
         await broker.receive(1, put(TWO))
         assert broker.control.sent.empty()
@@ -107,7 +110,9 @@ def test_what_may_not_have_come_before_the_connection_broke_is_sent_again() -> N
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_what_cannot_be_sent_again_is_withheld(times: int) -> None:
+def test_what_cannot_be_sent_again_is_withheld(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depot, "TRIES_MAX", 3)
+
     async def story(broker: Broker) -> None:
         broker.uploader.give([ONE])
         for number in range(times):

@@ -1,4 +1,4 @@
-"""Build a Debian with its stock kernel once a week, as a disk to boot from; needs root."""
+"""Build a Debian with a stock kernel once a week, as a disk to boot from; needs root."""
 
 import hashlib
 import os
@@ -13,9 +13,29 @@ from tests.provision.lab.image import mirror
 
 INIT = Path(__file__).with_name("init.sh")
 # What the tests of the sandbox need, and what brings up a disk.
-PACKAGES = "linux-image-cloud-amd64,python3,python3-venv,gcc,libc6-dev,iproute2,procps,uidmap"
+PACKAGES = "python3,python3-venv,gcc,libc6-dev,iproute2,procps,uidmap"
+KERNEL = "linux-image-cloud-amd64"
 UNWANTED = ("man", "doc", "locale")
 DISK_SIZE = "2G"
+
+
+class Release(NamedTuple):
+    """A release of Debian: its kernel, and what is to be run under it."""
+
+    python: str
+    """The version that `userland` has."""
+    userland: str
+    """The release that all but the kernel is of."""
+    tests: str = "tests/sandbox"
+    parts: tuple[str, ...] = ("tester", "root", "demo")
+
+
+RELEASES = {
+    # Linux 5.10, older than we can work with; and its Python is older than we can run on.
+    "bullseye": Release("3.11", "bookworm", "tests/kernels/test_too_old.py", ("tester", "root")),
+    "bookworm": Release("3.11", "bookworm"),
+    "trixie": Release("3.13", "trixie"),
+}
 
 
 class Image(NamedTuple):
@@ -45,12 +65,14 @@ def image(suite: str) -> Image:
 def _build(suite: str, work: Path) -> None:
     root, made = work / "root", work / "image"
     made.mkdir()
+    userland = RELEASES[suite].userland
+    sources = [f"deb {mirror()} {name} main" for name in dict.fromkeys((userland, suite))]
     _run(
-        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}",
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES},{KERNEL}/{suite}",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNWANTED),
         '--customize-hook=chroot "$1" useradd --create-home tester',
         f'--customize-hook=install -m 755 {INIT} "$1/tests-init"',
-        suite, str(root), mirror(),
+        userland, str(root), *sources,
     )  # fmt: skip
     for name, pattern in (("kernel", "vmlinuz-*"), ("initrd", "initrd.img-*")):
         shutil.copyfile(next((root / "boot").glob(pattern)), made / name)

@@ -1,23 +1,47 @@
-# Run the tests as an ordinary user and as root, and the demo; what pytest gets is in `arguments`.
+# Run the tests as those users, or the demo, that `parts` names; what pytest gets is in `arguments`.
 echo "tests begin on Linux $(uname -r) after $(cut -d . -f 1 /proc/uptime) s"
 python3 -m venv --without-pip /srv/venv
 echo /srv/tests/packages > "$(echo /srv/venv/lib/python3.*/site-packages)/tests.pth"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MAELSTROM_MUST_SANDBOX=1
+modprobe fuse && chmod 666 /dev/fuse
+groups=/sys/fs/cgroup
+echo "+cpu +memory +pids" > $groups/cgroup.subtree_control
+truncate --size 256M /var/swap && chmod 600 /var/swap
+fallocate --length 256M /var/swap && mkswap --quiet /var/swap && swapon /var/swap
+
+# Give a user a control group: the tests run in one part of it, and may hand on the other.
+delegate() {
+    mkdir "$groups/$1" "$groups/$1/tests" "$groups/$1/given"
+    echo "+cpu +memory +pids" > "$groups/$1/cgroup.subtree_control"
+    chown -R "$1" "$groups/$1"
+    export MAELSTROM_TEST_CGROUP="$groups/$1/given"
+    echo $$ > "$groups/$1/tests/cgroup.procs"
+}
+
+run_tests() (
+    mkdir -m 755 "/var/tmp/$1"
+    chown "$1" "/var/tmp/$1"
+    delegate "$1"
+    xargs -a ../arguments runuser -u "$1" -- env TMPDIR="/var/tmp/$1" \
+        /srv/venv/bin/python -m pytest --color=no --tb=short -q -p no:cacheprovider
+)
+
+run_demo() (
+    cp -r /srv/tests/tree /home/tester/tree
+    chown -R tester /home/tester/tree
+    cd /home/tester/tree || exit 1
+    runuser -u tester -- env HOME=/home/tester \
+        /srv/venv/bin/python -m SCons -Q test --maelstrom > /tmp/demo 2>&1
+    status=$?
+    cat /tmp/demo
+    exit $status
+)
+
 cd /srv/tests/tree || exit 1
 status=0
-for user in tester root; do
-    mkdir -m 755 "/var/tmp/$user"
-    chown "$user" "/var/tmp/$user"
-    echo "pytest as $user:"
-    xargs -a ../arguments runuser -u "$user" -- env TMPDIR="/var/tmp/$user" \
-        /srv/venv/bin/python -m pytest --color=no --tb=short -q -p no:cacheprovider || status=1
+for part in $(cat ../parts); do
+    echo "$part, after $(cut -d . -f 1 /proc/uptime) s:"
+    if [ "$part" = demo ]; then run_demo; else run_tests "$part"; fi || status=1
 done
-echo "the demo as tester, after $(cut -d . -f 1 /proc/uptime) s:"
-cp -r /srv/tests/tree /home/tester/tree
-chown -R tester /home/tester/tree
-cd /home/tester/tree || exit 1
-runuser -u tester -- env HOME=/home/tester \
-    /srv/venv/bin/python -m SCons -Q test --maelstrom > /tmp/demo 2>&1 || status=1
-cat /tmp/demo
 echo "all done after $(cut -d . -f 1 /proc/uptime) s"
 exit "$status"

@@ -130,6 +130,17 @@ static int eat(void) {
     }
 }
 
+/* Hold so many MiB where no process of ours has them mapped. */
+static int hide(int mib) {
+    static char block[1 << 20];
+    int fd = memfd_create("hidden", 0);
+    memset(block, 1, sizeof block);
+    while (mib-- > 0)
+        if (write(fd, block, sizeof block) != sizeof block) return perror("write"), 1;
+    puts("held");
+    return 0;
+}
+
 static int ignore_term(void) {
     signal(SIGTERM, SIG_IGN);
     puts("ignoring");
@@ -293,6 +304,7 @@ int main(int argc, char **argv) {
     WAY("flood", flood());
     WAY("fill", fill(with));
     WAY("eat", eat());
+    WAY("hide", hide(atoi(with)));
     WAY("ignore-term", ignore_term());
     WAY("obey-term", obey_term());
     WAY("stop", (kill(getpid(), SIGSTOP), 0));

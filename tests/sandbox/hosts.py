@@ -29,6 +29,9 @@ from maelstrom.sandbox.stage import DEVICES
 MNT = "/mnt"
 _BIND, _READ_ONLY, _REMOUNT, _RECURSIVE = 0x1000, 0x1, 0x20, 0x4000
 _ALLOW, _ERROR, _ASK = 0x7FFF0000, 0x00050000, 0x7FC00000
+_IS_EQUAL, _IS_NOT_LESS = 0x15, 0x35
+# The last call that Linux 5.12 has, the oldest that we work with.
+_LAST_CALL = "mount_setattr"
 _NEW_LISTENER = 8
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _REQUEST = struct.Struct("<QIIiIQ6Q")
@@ -108,6 +111,11 @@ def _forbid(*calls: str, number: int = errno.EPERM) -> Callable[[], None]:
     return forbid
 
 
+def _hide_newer_calls() -> None:
+    process.set_no_new_privileges()
+    _load([NUMBERS[_LAST_CALL] + 1], _ERROR | errno.ENOSYS, jump=_IS_NOT_LESS)
+
+
 def _chroot() -> None:
     """Change the root to a plain directory, as the usual chroot is."""
     _mount_tmpfs(MNT)
@@ -163,6 +171,7 @@ HOSTS: dict[str, Callable[[], None]] = {
     "unshare": _forbid("unshare"),
     "mount": _forbid("mount", "fsopen", "move_mount", "open_tree"),
     "the mount API": _forbid("fsopen", "move_mount", "open_tree", number=errno.ENOSYS),
+    "calls newer than Linux 5.12": _hide_newer_calls,
     "a root that is a mount": _chroot,
     "open files": _few_files,
 }
@@ -170,8 +179,10 @@ WAYS = {
     "check": ["--check"],
     "run": ["--tmp", "/x", "--", "/nowhere"],
 }
-# The file systems that a kernel does not have, or not for ordinary users, and what it says.
+# The file systems, or options of theirs, that a kernel does not have, or not for ordinary users,
+# and what it says.
 UNKNOWN = {
+    "lists of layers": (b"lowerdir+", errno.EINVAL),
     "overlay": (b"overlay", errno.ENODEV),
     "overlay for ordinary users": (b"overlay", errno.EPERM),
     "message queues": (b"mqueue", errno.ENODEV),
@@ -180,11 +191,15 @@ UNKNOWN = {
 }
 
 
-def _load(numbers: list[int], verdict: int, flags: int = 0) -> int:
+# The argument that names them.
+NAMING = {NUMBERS["fsopen"]: 0, NUMBERS["mount"]: 2, NUMBERS["fsconfig"]: 2}
+
+
+def _load(numbers: list[int], verdict: int, flags: int = 0, jump: int = _IS_EQUAL) -> int:
     """Put us under a filter that has a verdict on some calls; may return a descriptor."""
     code = [(0x20, 0, 0, 0)]
     for number in numbers:
-        code += [(0x15, 0, 1, number), (0x06, 0, 0, verdict)]
+        code += [(jump, 0, 1, number), (0x06, 0, 0, verdict)]
     code.append((0x06, 0, 0, _ALLOW))
     instructions = b"".join(struct.pack("HBBI", *instruction) for instruction in code)
     buffer = ctypes.create_string_buffer(instructions, len(instructions))
@@ -204,7 +219,7 @@ def _take_file_system(kind: bytes, number: int) -> None:
     if pid == 0:
         ours.close()
         process.set_no_new_privileges()
-        listener = _load([NUMBERS["fsopen"], NUMBERS["mount"]], _ASK, _NEW_LISTENER)
+        listener = _load([*NAMING], _ASK, _NEW_LISTENER)
         socket.send_fds(theirs, [b"x"], [listener])
         os.close(listener)
         return
@@ -226,7 +241,7 @@ def _answer(listener: int, asker: int, kind: bytes, number: int) -> None:
         except FileNotFoundError:
             continue  # Who asked is gone.
         ticket, pid, _, call, _, _, *arguments = _REQUEST.unpack(request.tobytes())
-        place = arguments[0] if call == NUMBERS["fsopen"] else arguments[2]
+        place = arguments[NAMING[call]]
         is_refused = False
         # Not every call names one, and a slot that runs jobs lets nobody look into it.
         with (

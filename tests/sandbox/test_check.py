@@ -111,6 +111,7 @@ LACKING = {
 }
 # What only some jobs need.
 OPTIONAL = {
+    "lists of layers": "cannot mount layers from a list: Function not implemented",
     "message queues": "cannot mount message queues on `/mqueue`: No such device",
     "sysfs": "cannot mount the kernel's objects on `/sys`: Operation not permitted",
     "pseudo-terminals": "cannot mount pseudo-terminals on `/pts`: No such device",
@@ -118,6 +119,7 @@ OPTIONAL = {
 # What we do not need.
 NEEDLESS = (
     *("nothing", "room in /dev/shm", "a writable home", "/dev/tty", "/dev/full", "new privileges"),
+    "calls newer than Linux 5.12",
 )
 
 
@@ -128,7 +130,10 @@ WITH_SETTINGS = {
     "writable settings",
 }
 TOLD_UNASKED = ("user namespaces", "a whole /proc", "mount", "temporary files")
-RUNNING = ("room in /dev/shm", "a writable home", "/dev/tty", "sysfs")
+RUNNING = (
+    *("room in /dev/shm", "a writable home", "/dev/tty", "sysfs", "lists of layers"),
+    "calls newer than Linux 5.12",
+)
 VISITS = (
     *((host, "check") for host in (*LACKING, *OPTIONAL, *NEEDLESS)),
     *((host, "run") for host in (*TOLD_UNASKED, *RUNNING)),

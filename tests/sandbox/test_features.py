@@ -347,3 +347,16 @@ def test_without_a_job_at_it_nothing_is_typed() -> None:
     port = TerminalPort(lambda content: None)
     port.type(b"x")
     port.resize(1, 1)
+
+
+def test_a_spare_slot_serves_jobs_of_other_roots(sandbox: Sandbox) -> None:
+    fields = {"user": 0, "group": 0, "has_powers": True}
+    for directory, devices in (("/one", ("null",)), ("/two", ("null", "shm")), ("/one", ("null",))):
+        script = "pwd; cd /dev; echo *"
+        outcome = sandbox.run(
+            "sh", "-c", script, working_directory=directory, devices=devices, **fields
+        )
+        seen = text(outcome).split()
+        assert seen[0] == directory
+        assert set(devices) <= set(seen)
+        assert ("shm" in seen) == ("shm" in devices)

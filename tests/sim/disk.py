@@ -1,6 +1,5 @@
 """A content store in memory, and the layers that jobs are run in."""
 
-import io
 from collections.abc import Iterable
 
 from maelstrom.errors import StoreError
@@ -23,10 +22,10 @@ SOURCES: dict[Digest, str | bytes] = {
 
 
 class _Writer:
-    def __init__(self, disk: "Disk", digest: Digest) -> None:
+    def __init__(self, disk: "Disk", digest: Digest, begun: bytes) -> None:
         self._disk = disk
         self._digest = digest
-        self._content = bytearray()
+        self._content = bytearray(begun)
 
     def write(self, chunk: bytes) -> None:
         """Take a piece."""
@@ -34,25 +33,14 @@ class _Writer:
 
     def commit(self) -> None:
         """Keep it if it is right."""
-        content = bytes(self._content)
-        if Digest.of(content) != self._digest:
-            raise StoreError(f"blob {self._digest.short} is not what it should be")
-        self._disk.blobs[self._digest] = content
+        self._disk.put_bytes(self._digest, bytes(self._content))
+
+    def suspend(self) -> None:
+        """Keep what there is, to go on from."""
+        self._disk.begun[self._digest] = bytes(self._content)
 
     def abort(self) -> None:
         """Forget it."""
-
-
-class _Path:
-    suffix = ""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def open(self, mode: str) -> io.BytesIO:
-        """Read it."""
-        assert mode == "rb"
-        return io.BytesIO(self._content)
 
 
 class Disk:
@@ -64,6 +52,9 @@ class Disk:
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
         self.layers: dict[Digest, None] = {}
+        self.begun: dict[Digest, bytes] = {}
+        self.resumed = 0
+        """How often a blob went on from its beginning."""
 
     def missing(self, digests: Iterable[Digest]) -> list[Digest]:
         """Return those that are not here."""
@@ -87,14 +78,30 @@ class Disk:
             raise StoreError(f"blob {digest.short} is not here")
         return self.blobs[digest]
 
-    def path(self, digest: Digest) -> _Path:
-        """Return something that can be opened."""
-        return _Path(self.read(digest))
+    def read_part(self, digest: Digest, offset: int, length: int) -> tuple[bytes, bool]:
+        """Return a part of a content."""
+        return self.read(digest)[offset : offset + length], False
 
-    def writer(self, digest: Digest, *, is_executable: bool = False) -> _Writer:
+    def put_bytes(
+        self, digest: Digest, content: bytes | memoryview, *, is_executable: bool = False
+    ) -> None:
+        """Keep a content if it is right."""
+        del is_executable
+        if Digest.of(bytes(content)) != digest:
+            raise StoreError(f"blob {digest.short} is not what it should be")
+        self.blobs[digest] = bytes(content)
+
+    def partial_bytes(self, digest: Digest) -> int:
+        """Return how much is here to go on from."""
+        return min(len(self.begun.get(digest, b"")), digest.size - 1)
+
+    def writer(self, digest: Digest, *, is_executable: bool = False, offset: int = 0) -> _Writer:
         """Take a content in pieces."""
         del is_executable
-        return _Writer(self, digest)
+        begun = self.begun.pop(digest, b"")
+        self.resumed += bool(offset)
+        assert offset <= len(begun), "no more is gone on from than there is"
+        return _Writer(self, digest, begun[:offset])
 
     def close(self) -> None:
         """Nothing is open."""

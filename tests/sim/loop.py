@@ -36,7 +36,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         """Nobody needs to be woken who does not sleep."""
 
 
-async def at_once(work: Callable[..., Any], *arguments: Any) -> Any:
+async def at_once(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Stand in for `asyncio.to_thread`."""
     await asyncio.sleep(0)
-    return work(*arguments)
+    return work(*arguments, **named)

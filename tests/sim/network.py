@@ -12,6 +12,8 @@ from maelstrom.errors import ConnectionLost
 from maelstrom.wire.connection import Connection
 
 PIECE_SHARE = 0.2
+BYTES_PER_S = 50_000
+"""So slow that contents are under way for seconds, and are cut there."""
 
 
 class Transport(asyncio.Transport):
@@ -50,7 +52,8 @@ class Transport(asyncio.Transport):
         other, loop = self.other, self.link.loop
         assert other is not None
         # Never two at one time: a loop does not keep the order of those.
-        other._arrival_s = max(loop.time() + self.link.delay_s(), other._arrival_s + 1e-6)
+        takes_s = 1e-6 + (len(what) if what is not None else 0) / BYTES_PER_S
+        other._arrival_s = max(loop.time() + self.link.delay_s(), other._arrival_s) + takes_s
         loop.call_at(other._arrival_s, other._arrive, what)
 
     def _arrive(self, what: bytes | None) -> None:

@@ -6,6 +6,8 @@ import os
 import pytest
 
 from maelstrom.model.outcome import InfrastructureFault
+from maelstrom.store import depot
+from maelstrom.wire import parcel
 from maelstrom.worker import fetcher
 from tests.sim.disk import Builder
 from tests.sim.loop import SimLoop, at_once
@@ -105,6 +107,9 @@ def play(seed: int) -> Universe:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "to_thread", at_once)
         patch.setattr(fetcher, "LayerBuilder", Builder)
+        # Small enough for contents to be packed, to come in pieces, and to be cut in between.
+        patch.setattr(parcel, "PARCEL_BYTES_MAX", 20_000)
+        patch.setattr(depot, "PARTIAL_BYTES_MIN", 30_000)
         try:
             return loop.run_until_complete(live(seed))
         finally:
@@ -135,5 +140,7 @@ def test_the_storm_reaches_what_it_is_for() -> None:
     lines = [line for universe in universes for line in universe.trace]
     for word in ("broker killed", "worker killed", "client killed", "link cut", "link held"):
         assert any(word in line for line in lines), word
+    disks = [disk for u in universes for disk in u.disks]
+    assert sum(disk.resumed for disk in disks), "contents were cut, and went on"
     told = [o for u in universes for c in u.clients for o in c.told.values()]
     assert sum(isinstance(outcome, InfrastructureFault) for outcome in told) < len(told) / 4

@@ -54,6 +54,15 @@ class MemoryJournal(Ledger):
         """As the real one."""
         return self._database.execute("SELECT id, token FROM clients ORDER BY id").fetchall()
 
+    def owners(self) -> dict[ClientId, str]:
+        """As the real one."""
+        return dict(self._database.execute("SELECT client, owner FROM owners"))
+
+    def settings(self, kind: str) -> dict[str, bytes]:
+        """As the real one."""
+        query = "SELECT name, value FROM settings WHERE kind = ? ORDER BY rowid"
+        return dict(self._database.execute(query, (kind,)))
+
     def jobs(self) -> list[Any]:
         """As the real one."""
         columns = "client, number, submit, attempt, outcome"
@@ -275,6 +284,11 @@ class Universe:
             self.note("cancel", name)
             even_running = self.dice.random() < 0.5
             member.session.cancel(member.numbers[name], even_running=even_running)
+
+    @property
+    def disks(self) -> list[Disk]:
+        """All stores there are."""
+        return [self._disk, *(worker.pool.disk for worker in self.workers)]
 
     def check(self) -> None:
         """Assert what must hold at any time."""

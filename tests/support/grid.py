@@ -10,6 +10,7 @@ from pathlib import Path
 from maelstrom.broker.daemon import Broker
 from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
+from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import Cancelled, Effects, Exited, Outcome
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.ports import UNTIED, Ties
@@ -75,7 +76,7 @@ class Grid:
 
     async def start_broker(self) -> None:
         """Start one, on the port of the one before."""
-        store = DiskStore(self._directory / "broker", size_bytes_max=1 << 24)
+        store = DiskStore(self._directory / "broker", size_bytes_max=1 << 30)
         broker = self.broker = Broker(store, lambda: None)
         self._server = await self._loop.create_server(
             lambda: broker.add(is_local=False), "127.0.0.1", self.port
@@ -118,7 +119,7 @@ class Grid:
     def add_worker(self, address: str, slots: int = 2) -> Worker:
         """Let a worker come by this way."""
         number = len(self.workers)
-        store = DiskStore(self._directory / f"worker-{number}", size_bytes_max=1 << 24)
+        store = DiskStore(self._directory / f"worker-{number}", size_bytes_max=1 << 30)
         worker = Worker(store=store, pool=WaitingPool(self.runs), slots=slots, name=f"w{number}")
 
         async def reach() -> Reached:
@@ -144,7 +145,13 @@ class Grid:
             await asyncio.sleep(0.005)
 
     def submit(
-        self, session: Session, name: str, wait_ms: float, *, may_be_cached: bool = False
+        self,
+        session: Session,
+        name: str,
+        wait_ms: float,
+        *,
+        may_be_cached: bool = False,
+        layers: tuple[Digest, ...] = (),
     ) -> int:
         """Have a job run."""
 
@@ -158,7 +165,7 @@ class Grid:
         self._is_done.clear()
         return session.submit(
             Submission(
-                JobSpec(program=name, arguments=(str(wait_ms),)),
+                JobSpec(program=name, arguments=(str(wait_ms),), layers=layers),
                 may_be_cached=may_be_cached,
                 on_outcome=lambda outcome: self._loop.call_soon_threadsafe(take, outcome) and None,
             )

@@ -23,6 +23,10 @@ class _End(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.relay.bytes += len(data)
+        if self.relay.cut_at and self.relay.bytes >= self.relay.cut_at[0]:
+            del self.relay.cut_at[0]
+            self.relay.break_all()
+            return
         self.waiting.append(data)
         if not self.relay.is_held:
             self.flush()
@@ -47,6 +51,8 @@ class Relay:
         self.is_held = False
         self.is_cut = False
         self.bytes = 0
+        self.cut_at: list[int] = []
+        """At which of these counts of bytes every connection breaks, once each."""
         self.address = ""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -10,6 +10,7 @@ from typing import Any
 from maelstrom import __version__
 from maelstrom.broker.access import Access
 from maelstrom.broker.daemon import Broker
+from maelstrom.broker.journal import Journal
 from maelstrom.broker.quota import NO_QUOTA, Quota
 from maelstrom.errors import MaelstromError, ProtocolError
 from maelstrom.store.disk import DiskStore
@@ -29,7 +30,7 @@ NOW = datetime.now(UTC)
 _ANY: Codec[Any] = Codec(
     messages.BrokerToClient
     | messages.BrokerToWorker
-    | messages.FromBlobs
+    | messages.Blobs
     | messages.BrokerToJoin
     | messages.BrokerToAdmin
 )
@@ -69,14 +70,20 @@ class Secured:
     """A broker; `close` ends it."""
 
     def __init__(
-        self, trust: Trust, directory: Path, *, who: str = "broker/main", quota: Quota = NO_QUOTA
+        self,
+        trust: Trust,
+        directory: Path,
+        *,
+        who: str = "broker/main",
+        quota: Quota = NO_QUOTA,
+        journal: Journal | None = None,
     ) -> None:
         self.trust = trust
         revoked = trust.authority.directory / "crl.pem"
         self.tls = Tls(trust.issue(who), tuple(identity.Role), revocation_lists=[revoked])
         self.access = Access(self.tls, trust.authority)
         store = DiskStore(directory / "store", size_bytes_max=1 << 24)
-        self.broker = Broker(store, lambda: None, access=self.access, quota=quota)
+        self.broker = Broker(store, lambda: None, access=self.access, quota=quota, journal=journal)
         self._listener = Listener(
             Address("127.0.0.1", 0), lambda: self.broker.add(is_local=False), self.tls
         )
@@ -116,10 +123,6 @@ class Visitor:
         """Note it."""
         self.heard.append(message)
         self.happened.set()
-
-    def received_raw(self, chunk: bytes) -> None:
-        """Nothing is sent raw here."""
-        raise AssertionError(chunk)
 
     def lost(self, error: MaelstromError | None) -> None:
         """Note why."""

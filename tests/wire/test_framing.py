@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from maelstrom.errors import ProtocolError
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, encode
-from maelstrom.wire.framing import Chunk, Framer, frame
+from maelstrom.wire.framing import Framer, frame
 
 # A checkout may be read-only, so no examples are kept on disk.
 keeping_nothing = settings(database=None)
@@ -35,25 +35,6 @@ def test_frames_come_out_as_they_went_in(bodies: list[bytes], cuts: list[int]) -
     assert framer.is_between
 
 
-@keeping_nothing
-@given(st.binary(max_size=600), st.lists(st.integers(0, 3000), max_size=12))
-def test_raw_content_comes_out_as_it_went_in(content: bytes, cuts: list[int]) -> None:
-    framer = Framer(1000)
-    stream = frame(b"head") + content + frame(b"tail")
-    found: list[bytes] = []
-    raw = b""
-    places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    for start, end in itertools.pairwise(places):
-        for item in framer.feed(stream[start:end]):
-            if isinstance(item, Chunk):
-                raw += item
-                continue
-            found.append(item)
-            if item == b"head":
-                framer.expect_raw(len(content))
-    assert (found, raw) == ([b"head", b"tail"], content)
-
-
 @pytest.mark.parametrize("head", [b"\0\0\0\0", b"\0\0\x03\xe9", b"GET ", b"\xff\xff\xff\xff"])
 def test_a_frame_that_cannot_be_is_refused_at_its_length(head: bytes) -> None:
     with pytest.raises(ProtocolError, match="this end accepts 1 to 1000"):
@@ -65,8 +46,7 @@ CODECS = {
     "worker": Codec(messages.WorkerToBroker),
     "to a client": Codec(messages.BrokerToClient),
     "to a worker": Codec(messages.BrokerToWorker),
-    "to blobs": Codec(messages.ToBlobs),
-    "from blobs": Codec(messages.FromBlobs),
+    "blobs": Codec(messages.Blobs),
 }
 
 

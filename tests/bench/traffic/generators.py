@@ -52,10 +52,6 @@ class End:
         """Take a message."""
         raise NotImplementedError
 
-    def received_raw(self, chunk: bytes) -> None:
-        """Nothing is sent raw here."""
-        raise AssertionError(chunk)
-
     def lost(self, error: MaelstromError | None) -> None:
         """Nothing here goes on without its broker."""
         if error is not None:
