@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, assert_never
 
+import msgspec
+
 from maelstrom.client.engine import Engine, Submission
 from maelstrom.client.outputs import write_outputs
 from maelstrom.client.record import Record
@@ -37,14 +39,18 @@ from maelstrom.client.testrun import (
     Tell,
     TestRun,
 )
+from maelstrom.client.undeclared import Undeclared
 from maelstrom.client.unrun import Unrun, events
 from maelstrom.errors import MaelstromError, ProtocolError, UserError
+from maelstrom.model.case import CaseResult, Status
 from maelstrom.model.outcome import InfrastructureFault, Outcome
 from maelstrom.report import Reporter
-from maelstrom.report.events import Note, RunFinished, RunStarted
+from maelstrom.report.events import CaseFinished, Note, RunFinished, RunStarted
 
 STACK_BYTES = 8 << 20
 CLOSE_S = 5.0
+EXPLAINED = (Status.FAILED, Status.CRASHED, Status.TIMED_OUT)
+"""What may have its cause in a missing declaration."""
 
 
 class Request(NamedTuple):
@@ -78,6 +84,7 @@ class Driver:
         self._events: queue.SimpleQueue[RunEvent | None] = queue.SimpleQueue()
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._on_end: dict[str, Callable[[EndTarget], None]] = {}
+        self._undeclared: dict[str, Undeclared] = {}
         self._is_stopped = False
         self._is_interrupted = False
         self._fault: BaseException | None = None
@@ -127,7 +134,10 @@ class Driver:
                 self._events.put(TargetDropped(request.name))
                 continue
             try:
-                event: RunEvent = TargetReady(request.prepare(), self._record.history(request.name))
+                plan = request.prepare()
+                if plan.undeclared is not None:
+                    self._undeclared[plan.name] = plan.undeclared
+                event: RunEvent = TargetReady(plan, self._record.history(request.name))
             except MaelstromError as error:
                 is_ours = not isinstance(error, UserError)
                 event = TargetBroken(
@@ -155,6 +165,8 @@ class Driver:
         match instruction:
             case SubmitJob():
                 self._submit(instruction)
+            case Tell(CaseFinished(result)):
+                self._reporter.handle(CaseFinished(self._explained(result)))
             case Tell(event):
                 self._reporter.handle(event)
             case KeepListing() | KeepResult():
@@ -168,6 +180,13 @@ class Driver:
                 self._engine.cancel_all(running=running)
             case _:
                 assert_never(instruction)
+
+    def _explained(self, result: CaseResult) -> CaseResult:
+        undeclared = self._undeclared.get(result.target)
+        if undeclared is None or result.verdict.status not in EXPLAINED:
+            return result
+        hint = undeclared.hint(f"{result.verdict.stdout}\n{result.verdict.stderr}")
+        return msgspec.structs.replace(result, hint=hint) if hint else result
 
     def _keep_files(self, kept: KeepFiles) -> None:
         if self._outputs is None:

@@ -22,6 +22,7 @@ import msgspec
 from maelstrom.client import recipes
 from maelstrom.client.description import Description, SourceFile
 from maelstrom.client.testrun import TargetPlan
+from maelstrom.client.undeclared import Undeclared
 from maelstrom.errors import LayerError, SpecError
 from maelstrom.frameworks import detect_directory, detect_file, framework
 from maelstrom.frameworks.base import Target
@@ -109,6 +110,7 @@ class ContainerPlanner:
                 stdin_file=_stdin_file(description.stdin),
             ),
             again=description.again,
+            undeclared=_undeclared(description, layers),
         )
 
     def _layers(self, description: Description, name: str) -> list[BuiltLayer]:
@@ -153,6 +155,16 @@ class ContainerPlanner:
             if key not in self._shared:
                 self._shared[key] = make()
             return list(self._shared[key])
+
+
+def _undeclared(description: Description, layers: list[BuiltLayer]) -> Undeclared:
+    places = [posixpath.dirname(file.relative) for file in description.programs]
+    return Undeclared(
+        description.project,
+        (description.working_directory, *places),
+        lambda: (path for layer in layers for path, _ in layer.manifest),
+        has_network=description.network != Network.DISABLED.value,
+    )
 
 
 def _template_layers(digests: list[Digest], environment: Mapping[str, str]) -> int:

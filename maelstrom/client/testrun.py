@@ -17,6 +17,7 @@ from typing import assert_never
 import msgspec
 
 from maelstrom.client.history import History
+from maelstrom.client.undeclared import Undeclared
 from maelstrom.errors import UserError
 from maelstrom.frameworks.base import Framework, Invocation, Target
 from maelstrom.model.case import Case, CaseResult, Status, Verdict
@@ -61,6 +62,8 @@ class TargetPlan(msgspec.Struct, frozen=True):
     spec: JobSpec
     again: str = ""
     """The command that runs just this target, for a person."""
+    undeclared: Undeclared | None = None
+    """Explains what cases of it asked for in vain."""
 
 
 class TargetReady(msgspec.Struct, frozen=True):

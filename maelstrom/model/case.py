@@ -65,3 +65,5 @@ class CaseResult(msgspec.Struct, frozen=True):
     """Taken from the record of an equal, passed job instead of being run again."""
     ran_because: str = ""
     """Why it was not."""
+    hint: str = ""
+    """What may mend it, a line for each thing."""

@@ -166,7 +166,7 @@ def _case_element(result: CaseResult) -> ET.Element:
         if not verdict.status.is_good:
             # Many readers show nothing else of a failure than this text.
             shown = [*text.output(verdict.stdout), *text.output(verdict.stderr)]
-            told.text = text.whole("\n".join([message, *shown]))
+            told.text = text.whole("\n".join([message, *shown]) + _hint(result.hint))
     for kind, content in (("system-out", verdict.stdout), ("system-err", verdict.stderr)):
         if content:
             ET.SubElement(case, kind).text = text.whole(content)
@@ -177,9 +177,12 @@ def _broken_element(broken: TargetFailed) -> ET.Element:
     status = Status.INFRASTRUCTURE_ERROR if broken.is_ours else Status.EXECUTION_ERROR
     case = _case(broken.target, broken.target, 0.0)
     told = ET.SubElement(case, "error", {"type": status.value, "message": _name(broken.message)})
-    hint = f"\nhint: {broken.hint}" if broken.hint else ""
-    told.text = text.whole(broken.message + hint)
+    told.text = text.whole(broken.message + _hint(broken.hint))
     return case
+
+
+def _hint(hint: str) -> str:
+    return f"\nhint: {hint}" if hint else ""
 
 
 def _unreached_element(unreached: TargetUnreached) -> ET.Element:

@@ -79,6 +79,7 @@ class Wording:
                 if verdict.status not in _NOT_RUN:
                     lines.append(INDENT + self._paint(f"--- {stream} ---", DIM))
                 lines += [(INDENT + row).rstrip() for row in shown]
+        lines += _hint(result.hint)
         return [*lines, ""] if len(lines) > 1 else lines
 
     def broken(self, target: TargetFailed) -> list[str]:
@@ -88,11 +89,7 @@ class Wording:
         head = (
             f"{self._status(status, _WORDS[status])} {self._paint(text.name(target.target), BOLD)}"
         )
-        lines = [f"{head}: {shown[0]}", *(INDENT + row for row in shown[1:])]
-        if target.hint:
-            lines += [INDENT + ("hint: " if not i else "") + row
-                      for i, row in enumerate(text.output(target.hint))]  # fmt: skip
-        return lines
+        return [f"{head}: {shown[0]}", *(INDENT + row for row in shown[1:]), *_hint(target.hint)]
 
     def note(self, content: str) -> list[str]:
         """Return the lines of a note."""
@@ -185,6 +182,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02} s"
     return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _hint(hint: str) -> list[str]:
+    rows = text.output(hint) if hint else []
+    return [INDENT + ("      " if i else "hint: ") + row for i, row in enumerate(rows)]
 
 
 def _time(result: CaseResult) -> str:

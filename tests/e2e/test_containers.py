@@ -173,6 +173,19 @@ def test_failures_give_two_and_a_host_without_containers_four(project: Project) 
     assert unreachable.has("127.0.0.1:9")
 
 
+def test_what_nobody_has_declared_is_told(project: Project) -> None:
+    project.write(
+        p_dot_c="#include <stdio.h>\n"
+        'int main(void) { FILE *f = fopen("data/in.txt", "r"); if (!f) perror("data/in.txt");\n'
+        "return !f; }\n"
+    )
+    project.put("data/in.txt", "in\n")
+    project.sconstruct("env.MaelstromTest('p', env.Program('p', 'p.c'))\n")
+    ran = project.scons("test", "--maelstrom")
+    assert ran.status == 2
+    assert ran.has("hint: `data/in.txt` is in the project", 'data=["#data/in.txt"]')
+
+
 def children(pid: int) -> set[int]:
     """Return all descendants of a process."""
     listing = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, check=True, text=True)
