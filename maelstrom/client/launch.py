@@ -23,6 +23,7 @@ from maelstrom.report.events import RunFinished, RunStarted
 
 CACHE_VARIABLE = "MAELSTROM_CACHE_DIR"
 RECORD = "record.sqlite"
+STORE_BYTES_MAX = 10 << 30
 OUTPUTS = "outputs"
 
 
@@ -48,6 +49,8 @@ class TestClient:
         ui: str,
         junit: str | None,
         uses_cache: bool = True,
+        identity: str | None = None,
+        store_bytes: int = STORE_BYTES_MAX,
     ) -> None:
         told = reporter(ui, sys.stdout, junit=_path(project, junit))
         self._driver: Driver
@@ -60,7 +63,13 @@ class TestClient:
             cache = cache_directory()
 
             def session(broker: str | None) -> Session:
-                return Session(broker=broker, slots=slots, store_root=cache / "store")
+                return Session(
+                    broker=broker,
+                    slots=slots,
+                    store_root=cache / "store",
+                    store_bytes_max=store_bytes,
+                    identity=None if identity is None else Path(identity).expanduser(),
+                )
 
             shared = session(broker)
             shared.on_note = lambda text: self._driver.note(text)  # noqa: PLW0108  # Not yet there.

@@ -99,10 +99,10 @@ class Tests:
             raise complain("there are two tests of this name; give one of them another")
         for other in self.tests.values():
             mine, others = test.settings, other.settings
-            for field in ("is_contained", "broker", "slots", "ui", "junit"):
-                if getattr(mine, field) != getattr(others, field):
+            for field, value in mine._asdict().items():
+                if field != "timeout_s" and value != getattr(others, field):
                     raise complain(
-                        f"MAELSTROM_{field.upper()} is {getattr(mine, field)!r} here and "
+                        f"{options.VARIABLES[field]} is {value!r} here and "
                         f"{getattr(others, field)!r} for `{other.label}`: one run has one value"
                     )
             break
@@ -229,6 +229,8 @@ class Tests:
                 state=Path(self._project) / STATE_DIRECTORY,
                 is_contained=settings.is_contained,
                 broker=settings.broker,
+                identity=settings.identity,
+                store_bytes=settings.store_bytes,
                 slots=settings.slots or _plain_slots(settings),
                 ui="quiet" if is_silent else settings.ui,
                 junit=settings.junit,

@@ -24,13 +24,22 @@ from maelstrom.model.spec import JobSpec
 class Session:
     """Has the face of the real one."""
 
-    def __init__(self, *, broker: str | None, slots: int | None, store_root: Path) -> None:
+    def __init__(
+        self,
+        *,
+        broker: str | None,
+        slots: int | None,
+        store_root: Path,
+        store_bytes_max: int,
+        identity: Path | None,
+    ) -> None:
         self._engine = PlainEngine(slots=slots or 64)
         self._project = str(Path.cwd())
         self._in_flight = 0
         self._waiting: list[Callable[[Outcome], None]] = []
         self.failure: MaelstromError | None = None
-        _note(event="open", broker=broker, slots=slots)
+        shown = str(identity) if identity else None
+        _note(event="open", broker=broker, slots=slots, store=store_bytes_max, identity=shown)
 
     def start(self) -> None:
         """Fail as a host without user namespaces does, if the test asks for it."""

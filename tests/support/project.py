@@ -77,6 +77,8 @@ class Project:
             "PYTHONPATH": str(CHECKOUT),
             "MAELSTROM_CACHE_DIR": str(self.root.parent / "cache"),
             "MAELSTROM_FAKE_LOG": str(self.log),
+            "XDG_CONFIG_HOME": str(self.root.parent / "config"),
+            "XDG_CONFIG_DIRS": str(self.root.parent / "config"),
         }
         return kept | ours | more
 
