@@ -10,11 +10,11 @@ Rules of this file:
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from maelstrom.errors import MaelstromError, TrustError
+from maelstrom.log import Log
 from maelstrom.trust import identity
 from maelstrom.trust.tls import Tls
 from maelstrom.wire.connection import Connection
@@ -34,7 +34,7 @@ ROLES = {
     Role.JOIN: tuple(identity.Role),
 }
 
-_log = logging.getLogger("maelstrom.broker")
+_log = Log("broker")
 
 
 class Access:
@@ -74,8 +74,7 @@ class Access:
 
     def tell(self, connection: Connection, error: TrustError) -> None:
         """Write down who was refused, and why."""
-        fields = {"peer": connection.peer, "reason": error.message}
-        _log.warning("connection refused", extra={"fields": fields})
+        _log.warning("connection refused", peer=connection.peer, reason=error.message)
 
     async def watch(self, connections: Iterable[Connection]) -> None:
         """Take up new certificates and revocations for as long as this runs."""
@@ -86,13 +85,13 @@ class Access:
             try:
                 await asyncio.to_thread(self._renew, tls)
                 if await asyncio.to_thread(tls.refresh):
-                    fields = {"certificate": str(tls.certificate), "revoked": len(tls.revoked)}
-                    _log.info("certificates taken up", extra={"fields": fields})
+                    revoked = len(tls.revoked)
+                    _log.info("certificate renewed", certificate=tls.certificate, revoked=revoked)
                 found = f"{tls.certificate} must be renewed soon" if tls.is_due() else ""
             except MaelstromError as error:
                 found = str(error)
             if found and found != trouble:
-                _log.error("trouble with certificates", extra={"fields": {"reason": found}})
+                _log.error("certificate not renewed", reason=found)
             trouble = found
             for connection in list(connections):
                 self._recheck(tls, connection)

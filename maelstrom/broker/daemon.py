@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import logging
 import os
 import secrets
 import socket
@@ -28,6 +27,7 @@ from maelstrom.errors import (
     StoreError,
     TrustError,
 )
+from maelstrom.log import Log
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 from maelstrom.model.manifest import Manifest
@@ -88,7 +88,8 @@ class Broker:
         self.ending = Ending(self)
         self.drained: dict[str, None] = {}
         """Workers by name that get nothing until an operator says so."""
-        self.log = logging.getLogger("maelstrom.broker")
+        self.log = Log("broker")
+        self._tells_jobs = self.log.tells_all
         self.access = access or Access()
         self.store = store
         self.journal = journal
@@ -180,9 +181,9 @@ class Broker:
 
     def note(self, event: str, peer: ClientPeer | WorkerPeer, **fields: object) -> None:
         """Write down what happened to somebody."""
-        if not self.has_one_client:
-            told = {"peer": peer.connection.peer, "id": peer.id, "name": peer.name, **fields}
-            self.log.info(event, extra={"fields": told})
+        kind = "client" if isinstance(peer, ClientPeer) else "worker"
+        told = {kind: peer.name, "id": peer.id, "peer": peer.connection.peer, **fields}
+        self.log.info(event, **told)
 
     def next_number(self) -> int:
         """Return an id that was never used."""
@@ -278,6 +279,7 @@ class Broker:
             self.ending.admit_job()
             self.quotas.take_job(client.owner, len(submit.spec))
         except Busy as busy:
+            self.log.debug("job refused", client=client.owner, reason=busy.message)
             client.tell(submit.number, encode(InfrastructureFault(busy.message, busy.hint)))
             return
         job = JobId(client.id, submit.number)
@@ -379,7 +381,12 @@ class Broker:
         self, event: events.Event, outcome: bytes = b"", *, is_keepable: bool = False
     ) -> None:
         """Give the scheduler an event, and do what it says; `outcome` is what came with it."""
-        for instruction in self.scheduler.handle(event):
+        instructions = self.scheduler.handle(event)
+        if self._tells_jobs:
+            from maelstrom.broker import telling
+
+            telling.tell(self, event, instructions)
+        for instruction in instructions:
             match instruction:
                 case events.Assign(worker, job, attempt):
                     submit = self.jobs[job].submit

@@ -8,7 +8,6 @@ Rules of this file:
 
 import contextlib
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,9 +15,12 @@ from queue import SimpleQueue
 
 from maelstrom.broker.ledger import Batch, Value
 from maelstrom.errors import StoreError
+from maelstrom.log import Log
 
 FORMAT = 1
 RETRY_S = 1.0
+
+_log = Log("journal")
 
 Write = tuple[Callable[[], Batch], Callable[[], None]]
 
@@ -81,12 +83,8 @@ class Database:
             while (trouble := self._write(batch)) and not self._is_closing.wait(RETRY_S):
                 if trouble != complaint:
                     complaint = trouble
-                    print(
-                        f"maelstrom-broker: cannot write `{self._path}`: {complaint}; "
-                        "it is tried again, and jobs go on meanwhile",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                    hint = "it is tried again, and jobs go on meanwhile"
+                    _log.error("journal not written", path=self._path, reason=trouble, hint=hint)
             on_done()
 
     def _write(self, batch: Batch) -> str:

@@ -34,13 +34,13 @@ class Ending:
         self.is_handing_over = True
         broker = self._broker
         running = sum(len(broker.scheduler.jobs_of(worker)) for worker in broker.workers)
-        fields = {
-            "given": running,
-            "kept": len(broker.jobs) - running,
-            "limit_s": limit_s,
-            "hint": "once more ends it at once",
-        }
-        broker.log.info("draining", extra={"fields": fields})
+        broker.log.info(
+            "draining",
+            given=running,
+            kept=len(broker.jobs) - running,
+            limit_s=limit_s,
+            hint="once more ends it at once",
+        )
         broker.schedule(events.Paused())
         self._look(asyncio.get_running_loop().time() + limit_s)
 

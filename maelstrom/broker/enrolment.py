@@ -84,7 +84,6 @@ class JoinPeer(Peer):
                 raise TrustError(f"{certificate} is not renewed over the network")
             found = authority.issue(message.request, certificate.identity, now=clock())
         issued = build.from_pem(found)
-        who = build.identity_of(issued)
-        fields = {"certificate": f"{issued.serial_number:x}", "identity": str(who)}
-        self.broker.log.info("certificate issued", extra={"fields": fields})
+        who, serial = build.identity_of(issued), f"{issued.serial_number:x}"
+        self.broker.log.info("certificate issued", certificate=serial, identity=who)
         return messages.Enrolled(found, authority.pem, authority.revocation_list)

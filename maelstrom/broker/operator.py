@@ -45,8 +45,7 @@ class OperatorPeer(Peer):
                 except UserError as error:
                     self.connection.send(messages.Failed(error.message, error.hint))
                 else:
-                    fields = {"peer": self.connection.peer, "done": done}
-                    self.broker.log.info("operator", extra={"fields": fields})
+                    self.broker.log.info("operator", peer=self.connection.peer, done=done)
                     self.connection.send(messages.Done(done))
             case messages.Ping() | messages.Goodbye():
                 pass

@@ -285,6 +285,10 @@ class WorkerPeer(LastingPeer):
     def _report(self, report: messages.Report) -> None:
         if self.connection.is_watched:
             self.connection.count(len(report.outcome))
+        if report.is_fault:
+            from maelstrom.broker.telling import tell_fault
+
+            tell_fault(self.broker, self, report)
         self.broker.schedule(
             events.JobEnded(self.id, report.job, report.attempt, report.is_fault),
             report.outcome,

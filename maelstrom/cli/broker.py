@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maelstrom import __version__
 from maelstrom.broker.access import Access
 from maelstrom.broker.daemon import Broker
 from maelstrom.broker.quota import Quota
@@ -77,6 +78,7 @@ async def serve_address(
         if http is not None:
             site = await _open_site(broker, *http)
         print(f"{PROGRAM}: listening on {listener.address}", flush=True)
+        broker.log.info("begun", build=__version__, listen=listener.address, jobs=len(broker.jobs))
         async with announced(f"listens on {listener.address}"):
             await stop.wait()
     finally:

@@ -57,12 +57,12 @@ def _store(program: str) -> Callable[[F], F]:
 _log_level = click.option(
     "--log-level", "-L", type=click.Choice(logs.LEVELS), default="info", show_default=True
 )
-_log_form = click.option(
-    "--log-form",
-    type=click.Choice(logs.FORMS),
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(logs.FORMATS),
     default="text",
     show_default=True,
-    help="How events are written to standard error.",
+    help="How events are written to standard error; each is one line.",
 )
 _version = click.version_option(__version__, message="%(prog)s %(version)s")
 
@@ -143,7 +143,7 @@ def _open_tls(
     "something before it that does.",
 )
 @_log_level
-@_log_form
+@_log_format
 @_version
 def broker(
     listen: Address,
@@ -159,7 +159,7 @@ def broker(
     http_port: int | None,
     http_host: str,
     log_level: str,
-    log_form: str,
+    log_format: str,
 ) -> None:
     """Take jobs from clients, gather what they need, and give them to workers.
 
@@ -185,7 +185,7 @@ def broker(
     from maelstrom.broker.access import Access
     from maelstrom.cli.broker import serve_address
 
-    logs.start(log_level, log_form)
+    logs.start(log_level, log_format)
     authority = None
     if ca is not None:
         from maelstrom.trust.authority import Authority
@@ -247,7 +247,7 @@ def broker(
 )
 @click.option("--name", help="The name to ask for with --join. [default: this host's name]")
 @_log_level
-@_log_form
+@_log_format
 @_version
 def worker(
     broker: Address | None,
@@ -259,7 +259,7 @@ def worker(
     join: IO[str] | None,
     name: str | None,
     log_level: str,
-    log_form: str,
+    log_format: str,
 ) -> None:
     """Run jobs for a broker, each in its own rootless container.
 
@@ -278,7 +278,7 @@ def worker(
 
     if broker is None:
         raise click.UsageError("say where the broker is: --broker HOST:PORT")
-    logs.start(log_level, log_form)
+    logs.start(log_level, log_format)
     if join is not None and broker.wants_tls:
         from maelstrom.wire.joining import enrol
 

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 LEVELS = ("error", "warning", "info", "debug")
-FORMS = ("text", "json")
+FORMATS = ("text", "json")
 
 
 class _Form(logging.Formatter):
@@ -25,11 +25,15 @@ class _Form(logging.Formatter):
         if record.exc_info:
             fields["trace"] = self.formatException(record.exc_info)
         if self._is_json:
-            return json.dumps(fields, default=str)
+            return json.dumps({key: _plain(value) for key, value in fields.items()})
         first = f"{fields.pop('time')} {fields.pop('level'):7} {fields.pop('event')}"
         return " ".join(
             [first, *(f"{key}={_quote(value)}" for key, value in fields.items() if value != "")]
         )
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _quote(value: object) -> str:
@@ -39,11 +43,14 @@ def _quote(value: object) -> str:
     return text if plain else json.dumps(text)
 
 
-def start(level: str, form: str) -> None:
+def start(level: str, log_format: str) -> None:
     """Begin to log on standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Form(is_json=form == "json"))
+    handler.setFormatter(_Form(is_json=log_format == "json"))
     ours = logging.getLogger("maelstrom")
     ours.handlers = [handler]
     ours.setLevel(level.upper())
     ours.propagate = False
+    # What the loop itself has to complain about.
+    logging.getLogger("asyncio").handlers = [handler]
+    logging.getLogger("asyncio").propagate = False

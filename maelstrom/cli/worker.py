@@ -11,9 +11,11 @@ import socket
 import sys
 from pathlib import Path
 
+from maelstrom import __version__
 from maelstrom.cli.ending import end
 from maelstrom.cli.service import announced, notify
 from maelstrom.errors import ConnectionLost
+from maelstrom.log import Log
 from maelstrom.sandbox.pool import SlotPool, service_user
 from maelstrom.store.disk import DiskStore
 from maelstrom.trust.tls import Tls
@@ -23,6 +25,7 @@ from maelstrom.wire.dial import Reach, Reached, dial
 from maelstrom.worker.daemon import Worker
 
 PROGRAM = "maelstrom-worker"
+_log = Log("worker")
 RENEWAL_S = 600.0
 """How often it is looked whether the certificate should be renewed."""
 
@@ -66,6 +69,7 @@ async def serve_address(
     reached = Reached(await _knock(address), address, tls)
     renewing = asyncio.create_task(_renew(address, tls))
     try:
+        _log.info("begun", build=__version__, broker=address, slots=slots)
         async with announced(f"runs jobs for {address}"):
             await serve(store, slots, reached, reach, is_watched=True, resources=resources)
     finally:
@@ -82,7 +86,7 @@ async def _knock(address: Address) -> socket.socket:
             return connect(address)
         except ConnectionLost as error:
             if not is_told:
-                print(f"{PROGRAM}: {error.message}; it is tried again", file=sys.stderr, flush=True)
+                _log.warning("broker not reached", reason=error.message, hint=error.hint)
             is_told = True
             await asyncio.sleep(backoff.next_s())
 

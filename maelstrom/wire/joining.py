@@ -6,11 +6,11 @@ Rules of this file:
 2. A key never leaves this host.
 """
 
-import logging
 import ssl
 from pathlib import Path
 
 from maelstrom.errors import MaelstromError, TrustError
+from maelstrom.log import Log
 from maelstrom.trust import build, tokens
 from maelstrom.trust.holder import Holder
 from maelstrom.trust.tls import Tls, context
@@ -21,7 +21,7 @@ from maelstrom.wire.exchange import exchange
 from maelstrom.wire.greeting import Role
 
 _FROM_BROKER: Codec[messages.BrokerToJoin] = Codec(messages.BrokerToJoin)
-_log = logging.getLogger("maelstrom.joining")
+_log = Log("joining")
 
 
 def enrol(address: Address, directory: Path, token: str, name: str) -> None:
@@ -45,7 +45,7 @@ def enrol(address: Address, directory: Path, token: str, name: str) -> None:
         request = holder.request(name)
         told = asked.ask(messages.Enrol(token.strip(), name, request), messages.Enrolled)
     holder.install(told.certificate, authority, told.revoked)
-    _log.info("joined", extra={"fields": {"identity": f"worker/{name}", "broker": str(address)}})
+    _log.info("joined", identity=f"worker/{name}", broker=address)
 
 
 def renew(address: Address, tls: Tls) -> None:
@@ -56,7 +56,7 @@ def renew(address: Address, tls: Tls) -> None:
         told = asked.ask(messages.Renew(request), messages.Enrolled)
     holder.install(told.certificate, tls.authority, told.revoked)
     tls.refresh()
-    _log.info("certificate renewed", extra={"fields": {"certificate": str(tls.certificate)}})
+    _log.info("certificate renewed", certificate=tls.certificate)
 
 
 def renew_if_due(address: Address, tls: Tls) -> None:
@@ -65,4 +65,4 @@ def renew_if_due(address: Address, tls: Tls) -> None:
         if tls.is_due():
             renew(address, tls)
     except (TimeoutError, MaelstromError) as error:
-        _log.warning("certificate not renewed", extra={"fields": {"reason": str(error)}})
+        _log.warning("certificate not renewed", reason=error)

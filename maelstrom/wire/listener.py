@@ -8,7 +8,6 @@ Rules of this file:
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import ssl
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from maelstrom.errors import InfrastructureError, MaelstromError, TrustError
+from maelstrom.log import Log
 from maelstrom.trust.tls import Tls, explain
 from maelstrom.wire.address import Address
 from maelstrom.wire.connection import Connection
@@ -28,7 +28,7 @@ ALL = "::"
 PAUSE_S = 0.5
 """How long nothing is accepted when there are no file descriptors left."""
 
-_log = logging.getLogger("maelstrom.listener")
+_log = Log("listener")
 
 
 class Listener:
@@ -62,7 +62,7 @@ class Listener:
                 sock, peer = await loop.sock_accept(listening)
             except OSError as error:
                 self._handshakes.release()
-                _log.warning("nothing accepted", extra={"fields": {"reason": str(error)}})
+                _log.warning("nothing accepted", reason=error)
                 await asyncio.sleep(PAUSE_S)
                 continue
             except asyncio.CancelledError:
@@ -89,8 +89,7 @@ class Listener:
             self._handshakes.release()
 
     def _refuse(self, end: str, error: MaelstromError) -> None:
-        fields = {"peer": end, "reason": error.message, "hint": error.hint}
-        _log.warning("connection refused", extra={"fields": fields})
+        _log.warning("connection refused", peer=end, reason=error.message, hint=error.hint)
 
     async def close(self) -> None:
         """Accept nothing more."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections.abc import Coroutine
 from typing import Any, Protocol, assert_never
@@ -16,6 +15,7 @@ from maelstrom.errors import (
     MaelstromError,
     SpecError,
 )
+from maelstrom.log import Log
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId
 from maelstrom.model.outcome import (
@@ -47,7 +47,7 @@ UNREPORTED_S_MAX = 60.0
 """How long a worker that leaves, and runs nothing more, waits for a broker that is away."""
 REPORTS_CHECK_S = 0.5
 
-_log = logging.getLogger("maelstrom.worker")
+_log = Log("worker")
 _FROM_BROKER: Codec[messages.BrokerToWorker] = Codec(messages.BrokerToWorker)
 
 
@@ -105,6 +105,7 @@ class Worker:
         self._outbox: Outbox[messages.Report] = Outbox()
         self._is_watched = True
         self.is_leaving = False
+        self._tells_jobs = _log.tells_all
         self._connection = self._new_connection()
 
     def _new_connection(self) -> Connection:
@@ -156,8 +157,8 @@ class Worker:
             self.is_leaving = True
             self._tell(messages.Leave())
             self.handle(dispatcher.Leaving())
-            fields = {"running": len(self._dispatcher.jobs), "hint": "once more ends it at once"}
-            _log.info("draining", extra={"fields": fields})
+            running = len(self._dispatcher.jobs)
+            _log.info("draining", running=running, hint="once more ends it at once")
             self._spawn(self._wait_for_reports())
         else:
             self._end()
@@ -173,7 +174,7 @@ class Worker:
             await asyncio.sleep(REPORTS_CHECK_S)
             is_away = self._connection.is_over and not self._dispatcher.jobs
             waited_s = waited_s + REPORTS_CHECK_S if is_away else 0.0
-        _log.warning("outcomes not reported", extra={"fields": {"jobs": len(self._outbox)}})
+        _log.warning("outcomes not reported", jobs=len(self._outbox))
         self._end()
 
     async def _close(self) -> None:
@@ -216,7 +217,7 @@ class Worker:
                 # It is tried for as long as we live: whoever runs us ends us.
                 if error.message != told:
                     told = error.message
-                    _log.warning("broker not reached", extra={"fields": {"reason": str(error)}})
+                    _log.warning("broker not reached", reason=error.message, hint=error.hint)
                 continue
             break
         _log.info("connected again")
@@ -280,11 +281,16 @@ class Worker:
         for instruction in self._dispatcher.handle(event):
             match instruction:
                 case dispatcher.StartJob(job, attempt):
+                    if self._tells_jobs:
+                        _log.debug("job begun", job=job, attempt=attempt)
                     self._starting.add((job, attempt))
                     self._spawn(self._run(job, attempt))
                 case dispatcher.ReportJob(job, attempt, outcome):
                     spec, _ = self._assigned.pop((job, attempt), (None, False))
                     is_keepable = spec is not None and is_lasting(spec, outcome)
+                    if self._tells_jobs:
+                        how = type(outcome).__name__
+                        _log.debug("job done", job=job, attempt=attempt, outcome=how)
                     self._report(job, attempt, outcome, is_keepable=is_keepable)
                 case dispatcher.PrepareLayer(layer):
                     self._spawn(self._prepare(layer))

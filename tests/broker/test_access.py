@@ -165,7 +165,7 @@ async def test_a_broker_renews_its_certificate_or_says_that_it_must_be(
     authority, secured.access.authority = secured.access.authority, None
     old = secured.tls.certificate
     secured.broker.watch_access()
-    while not any(record.msg == "trouble with certificates" for record in caplog.records):
+    while not any(record.msg == "certificate not renewed" for record in caplog.records):
         await asyncio.sleep(0.01)
     secured.access.authority = authority
     while secured.tls.certificate == old:
@@ -174,7 +174,7 @@ async def test_a_broker_renews_its_certificate_or_says_that_it_must_be(
     visitor = await secured.knock(secured.trust.tls("client/ann"), Role.CLIENT)
     assert isinstance(visitor.heard[0], messages.Welcome)
     told = [record.msg for record in caplog.records]
-    assert told.count("trouble with certificates") == 1
+    assert told.count("certificate not renewed") == 1
 
 
 async def test_files_that_do_not_fit_are_not_taken_up(secured: Secured) -> None:

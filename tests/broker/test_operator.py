@@ -9,6 +9,7 @@ import pytest
 
 from maelstrom.broker.status import State
 from maelstrom.model.ids import JobId
+from maelstrom.model.outcome import InfrastructureFault
 from maelstrom.wire import messages
 from maelstrom.wire.greeting import Role
 from tests.support.secured import Secured, Trust, Visitor
@@ -197,3 +198,33 @@ async def test_who_comes_and_goes_is_logged_with_name_and_place(
     for event, peer in told:
         who = "worker/alpha" if event.startswith("worker") else "client/ann"
         assert peer.startswith(f"{who} at 127.0.0.1:")
+
+
+async def test_a_job_can_be_followed_and_a_fault_is_told_with_all_that_took_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "maelstrom")
+    secured = Secured(Trust(tmp_path), tmp_path)
+    worker, client = await add_all(secured)
+    job = JobId(next(iter(secured.broker.clients)), 1)
+    fault = msgspec.msgpack.encode(InfrastructureFault("the slot was lost", "see there"))
+    worker.connection.send(messages.Report(job, 1, fault, is_fault=True))
+    worker.connection.send(messages.Report(job, 2, b"outcome", is_fault=False))
+    await until(client, messages.Ended)
+    told = [
+        (record.msg, record.fields["attempt"], record.fields.get("worker"))  # type: ignore[attr-defined]
+        for record in caplog.records
+        if record.fields.get("job") == job  # type: ignore[attr-defined]
+        and "attempt" in record.fields  # type: ignore[attr-defined]
+    ]
+    assert told == [
+        ("job given", 1, "alpha"),
+        ("job fault", 1, "alpha"),
+        ("job ended", 1, "alpha"),
+        ("job given", 2, "alpha"),
+        ("job ended", 2, "alpha"),
+    ]
+    [fault_record] = [record for record in caplog.records if record.msg == "job fault"]
+    assert fault_record.fields["client"] == "client/ann"  # type: ignore[attr-defined]
+    assert fault_record.fields["reason"] == "the slot was lost"  # type: ignore[attr-defined]
+    await secured.close()

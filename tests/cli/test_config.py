@@ -64,7 +64,7 @@ def test_one_file_may_be_asked_for_or_none(home: Path, tmp_path: Path) -> None:
         ("slots = 3\n\nsolts = 4\n", 3, "`solts` is no value of this program"),
         ("[slots]\nx = 1\n", 1, "`slots` cannot be a dict"),
         ("slots = true\n", 1, "`slots` cannot be a bool"),
-        ("# x\nlog-form = ['json']\n", 2, "`log-form` cannot be a list"),
+        ("# x\nlog-format = ['json']\n", 2, "`log-format` cannot be a list"),
         ("print-config = true\n", 1, "`print-config` is no value"),
     ],
 )

@@ -10,6 +10,8 @@ import pytest
 
 from maelstrom.cli import logs
 from maelstrom.cli.service import announced, watchdog_s
+from maelstrom.log import Log
+from maelstrom.model.ids import ClientId, JobId
 
 
 async def test_systemd_hears_of_start_life_and_end(
@@ -41,16 +43,19 @@ def test_another_process_watchdog_is_not_ours(monkeypatch: pytest.MonkeyPatch) -
 
 def test_one_event_is_one_line_whatever_it_tells(capfd: pytest.CaptureFixture[str]) -> None:
     try:
-        for form in logs.FORMS:
-            logs.start("info", form)
-            fields = {"peer": "a\nb", "reason": 'x "y"', "hint": ""}
-            log = logging.getLogger("maelstrom.test")
-            log.info("connection refused", extra={"fields": fields})
+        for log_format in logs.FORMATS:
+            logs.start("info", log_format)
+            log = Log("test")
+            job = JobId(ClientId(3), 17)
+            log.info("connection refused", peer="a\nb", reason='x "y"', hint="", job=job)
+            assert not log.tells_all
             log.debug("not told")
     finally:
-        logging.getLogger("maelstrom").handlers = []
-        logging.getLogger("maelstrom").propagate = True
+        for name in ("maelstrom", "asyncio"):
+            logging.getLogger(name).handlers = []
+            logging.getLogger(name).propagate = True
     text, as_json = capfd.readouterr().err.splitlines()
-    assert text.endswith(r'info    connection refused peer="a\nb" reason="x \"y\""')
+    assert text.endswith(r'info    connection refused peer="a\nb" reason="x \"y\"" job=3.17')
     told = json.loads(as_json)
     assert (told["event"], told["peer"], told["level"]) == ("connection refused", "a\nb", "info")
+    assert (told["job"], told["hint"]) == ("3.17", "")

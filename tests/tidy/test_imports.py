@@ -18,8 +18,9 @@ SLOT_SIDE = {
 # For each part, longest name first, the parts of ours that it may import.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"errors"},
+    "log": {"log"},
     "model": {"errors", "model"},
-    "wire": {"errors", "model", "trust", "wire"},
+    "wire": {"errors", "log", "model", "trust", "wire"},
     "store": {"errors", "model", "wire", "store"},
     "trust.identity": {"errors"},
     "trust": {"errors", "trust"},
@@ -32,13 +33,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sandbox.steps": set(),
     "sandbox.plan": {"errors", "model", "sandbox.steps"},
     "sandbox": {"errors", "model", "linux", "sandbox"},
-    "broker": {"errors", "model", "wire", "store", "trust", "broker"},
-    "worker": {"errors", "model", "wire", "store", "sandbox", "linux", "trust", "worker"},
+    "broker": {"errors", "log", "model", "wire", "store", "trust", "broker"},
+    "worker": {"errors", "log", "model", "wire", "store", "sandbox", "linux", "trust", "worker"},
     "client": {"errors", "model", "wire", "store", "layers", "frameworks", "client", "report",
                "trust"},
     "scons": {"errors", "model", "layers", "frameworks", "report", "client", "scons"},
-    "cli": {"errors", "model", "wire", "store", "layers", "sandbox", "broker", "worker", "client",
-            "report", "linux", "trust", "web", "cli"},
+    "cli": {"errors", "log", "model", "wire", "store", "layers", "sandbox", "broker", "worker",
+            "client", "report", "linux", "trust", "web", "cli"},
 }  # fmt: skip
 
 CORES = (
