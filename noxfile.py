@@ -33,11 +33,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def sim(session: nox.Session) -> None:
-    """Play clusters from 10 000 seeds, and daemons from 500; `-- SEED` plays one again."""
+    """Play clusters, of cores and of daemons, from 10 000 seeds; `-- --seed N` plays one again."""
     session.install("-e", ".[test]")
-    one = {"MAELSTROM_SEED": session.posargs[0]} if session.posargs else {}
-    env = {"MAELSTROM_SEEDS": "10000", "MAELSTROM_SCALE": "1", **one}
-    session.run("pytest", "-q", "-x", "tests/sim", env=env)
+    session.run("python", "-m", "tests.sim", *(session.posargs or ["10000"]))
+    if not session.posargs:
+        session.run("pytest", "-q", "-rP", "tests/sim", env={"MAELSTROM_SCALE": "1"})
 
 
 @nox.session

@@ -205,7 +205,8 @@ class Universe:
 
     def _broker_failed(self) -> None:
         assert self.broker is not None
-        self.failures.append(str(self.broker.failure))
+        if self.broker.failure is not None:  # Else an operator wants it to end.
+            self.failures.append(str(self.broker.failure))
 
     def kill_broker(self) -> None:
         """Let it be gone at once."""
