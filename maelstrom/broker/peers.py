@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from maelstrom.broker import events, gatherer
 from maelstrom.errors import MaelstromError, ProtocolError
 from maelstrom.model.ids import ClientId, WorkerId
+from maelstrom.model.outcome import Exited, InfrastructureFault, Outcome
 from maelstrom.trust.identity import Identity
 from maelstrom.wire import messages
 from maelstrom.wire.connection import Codec, Connection
@@ -20,6 +21,7 @@ UNHEARD_BYTES_MAX = 512 << 20
 
 _FROM_CLIENT: Codec[messages.ClientToBroker] = Codec(messages.ClientToBroker)
 _FROM_WORKER: Codec[messages.WorkerToBroker] = Codec(messages.WorkerToBroker)
+_OUTCOMES: Codec[Outcome] = Codec(Outcome)
 
 
 class Peer:
@@ -285,14 +287,18 @@ class WorkerPeer(LastingPeer):
     def _report(self, report: messages.Report) -> None:
         if self.connection.is_watched:
             self.connection.count(len(report.outcome))
-        if report.is_fault:
+        # Its client, and all who would be given it from the cache, could not read it either.
+        outcome = _OUTCOMES.read(report.outcome)
+        is_pass = isinstance(outcome, Exited) and outcome.status == 0
+        is_fault = isinstance(outcome, InfrastructureFault)
+        if isinstance(outcome, InfrastructureFault):
             from maelstrom.broker.telling import tell_fault
 
-            tell_fault(self.broker, self, report)
+            tell_fault(self.broker, self, report, outcome)
         self.broker.schedule(
-            events.JobEnded(self.id, report.job, report.attempt, report.is_fault),
+            events.JobEnded(self.id, report.job, report.attempt, is_fault),
             report.outcome,
-            is_keepable=report.is_keepable,
+            is_keepable=report.is_keepable and is_pass,
         )
 
     def _join(self, join: messages.Join) -> None:

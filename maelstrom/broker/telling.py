@@ -3,18 +3,14 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from maelstrom.broker import events
 from maelstrom.model.ids import ClientId, WorkerId
-from maelstrom.model.outcome import InfrastructureFault, Outcome
+from maelstrom.model.outcome import InfrastructureFault
 from maelstrom.wire.messages import Report
 
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
     from maelstrom.broker.peers import WorkerPeer
-
-_decode = msgspec.msgpack.Decoder(Outcome).decode
 
 
 def tell(broker: "Broker", event: events.Event, instructions: Iterable[events.Instruction]) -> None:
@@ -47,22 +43,19 @@ def tell(broker: "Broker", event: events.Event, instructions: Iterable[events.In
                 pass
 
 
-def tell_fault(broker: "Broker", worker: "WorkerPeer", report: Report) -> None:
+def tell_fault(
+    broker: "Broker", worker: "WorkerPeer", report: Report, fault: InfrastructureFault
+) -> None:
     """Write down that a worker could not run a job."""
-    try:
-        outcome = _decode(report.outcome)
-    except msgspec.DecodeError as error:
-        outcome = InfrastructureFault(f"an outcome that cannot be read: {error}")
-    if isinstance(outcome, InfrastructureFault):
-        broker.log.warning(
-            "job fault",
-            job=report.job,
-            attempt=report.attempt,
-            client=_client(broker, report.job.client),
-            worker=worker.name,
-            reason=outcome.message[:1000],
-            hint=outcome.hint[:1000],
-        )
+    broker.log.warning(
+        "job fault",
+        job=report.job,
+        attempt=report.attempt,
+        client=_client(broker, report.job.client),
+        worker=worker.name,
+        reason=fault.message[:1000],
+        hint=fault.hint[:1000],
+    )
 
 
 def _client(broker: "Broker", client: ClientId) -> str:
