@@ -160,7 +160,7 @@ class Router:
                 self._is_connected = False
                 return []
             case Forgotten(jobs):
-                return self._give([job for job in jobs if job in self._jobs])
+                return self._give([job for job in dict.fromkeys(jobs) if job in self._jobs])
             case Failed(message, hint):
                 return self._fail(InfrastructureFault(message, hint))
             case Wanted(digests):
