@@ -347,7 +347,7 @@ class Session:
                     self._connection.count(len(outcome))
                 try:
                     told = _decode_outcome(outcome)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     raise ProtocolError(f"an outcome that cannot be read: {error}") from error
                 if is_cached and isinstance(told, Ran):
                     effects = msgspec.structs.replace(told.effects, is_cached=True)

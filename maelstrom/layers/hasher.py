@@ -189,7 +189,7 @@ _decode = msgspec.msgpack.Decoder(_Saved).decode
 def _read_saved(file: Path) -> dict[bytes, _Known]:
     try:
         saved = _decode(file.read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
     return saved.entries if saved.version == FORMAT_VERSION else {}
 

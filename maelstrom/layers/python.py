@@ -172,7 +172,7 @@ def _recall(record_file: Path) -> BuiltLayer | None:
         if record.fingerprint != python_state.fingerprint(record.roots):
             return None
         manifest = Manifest.decode(record.manifest)
-    except (OSError, msgspec.DecodeError, SpecError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, SpecError):
         return None
     sources: dict[Digest, Source] = {digest: os.fsdecode(path) for digest, path in record.sources}
     made = os.fspath(record_file.parent.parent / "made")

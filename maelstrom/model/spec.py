@@ -224,7 +224,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read and check an encoded spec; raises SpecError."""
         try:
             return _decode(encoded)  # type: ignore[return-value]  # The class is final in effect.
-        except (msgspec.DecodeError, SpecError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, SpecError) as error:
             raise SpecError(f"not a job spec: {error}") from error
 
     @property
