@@ -6,6 +6,8 @@ import os
 import socket
 from collections.abc import AsyncIterator
 
+DIGITS_MAX = 18
+
 
 def notify(*lines: str) -> None:
     """Send lines like `READY=1` to whoever started us and wants to know."""
@@ -22,7 +24,8 @@ def watchdog_s() -> float:
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0
     given = os.environ.get("WATCHDOG_USEC", "")
-    return int(given) / 2e6 if given.isdecimal() else 0.0
+    # One of more digits would be due after our time.
+    return int(given) / 2e6 if given.isdecimal() and len(given) <= DIGITS_MAX else 0.0
 
 
 @contextlib.asynccontextmanager
