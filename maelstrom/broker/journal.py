@@ -1,16 +1,25 @@
 """Write down the jobs at hand, so that a broker that was killed goes on where it was."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from maelstrom.broker.database import Database
 from maelstrom.broker.ledger import SCHEMA, Ledger, OldJob, Value, read_job
+from maelstrom.errors import SpecError, StoreError
 from maelstrom.model.ids import ClientId
+from maelstrom.model.outcome import Outcome
 
 FLUSH_S = 0.1
 NUMBERS_PER_START = 1_000_000
 """Ids of clients and workers between two starts: none is ever given twice."""
+
+T = TypeVar("T")
+_read_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
 class Journal(Ledger):
@@ -18,11 +27,12 @@ class Journal(Ledger):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self._path = path
         self._database = Database(path, SCHEMA)
         self._loop = asyncio.get_running_loop()
         self._is_busy = False
-        rows = self._database.run("SELECT value FROM meta WHERE name = 'starts'")
-        self._starts = _number(rows[0][0]) if rows else 0
+        rows = self._read("SELECT value FROM meta WHERE name = 'starts'", tuple[int])
+        self._starts = next(rows, (0,))[0]
         # Before any id is given, and whatever happens to the power; all else may come later.
         self._database.run("PRAGMA synchronous = FULL")
         self._database.run("INSERT OR REPLACE INTO meta VALUES ('starts', ?)", self._starts + 1)
@@ -36,35 +46,49 @@ class Journal(Ledger):
 
     def clients(self) -> list[tuple[ClientId, str]]:
         """Return the clients of before, with their tokens."""
-        rows = self._database.run("SELECT id, token FROM clients ORDER BY id")
-        return [(ClientId(_number(client)), str(token)) for client, token in rows]
+        return list(self._read("SELECT id, token FROM clients ORDER BY id", tuple[ClientId, str]))
 
     def owners(self) -> dict[ClientId, str]:
         """Return whose the clients of before are, of those with certificates."""
-        rows = self._database.run("SELECT client, owner FROM owners")
-        return {ClientId(_number(client)): str(owner) for client, owner in rows}
+        return dict(self._read("SELECT client, owner FROM owners", tuple[ClientId, str]))
 
     def settings(self, kind: str) -> dict[str, bytes]:
         """Return what operators said before."""
         query = "SELECT name, value FROM settings WHERE kind = ? ORDER BY rowid"
-        found = {}
-        for name, value in self._database.run(query, kind):
-            assert isinstance(value, bytes), "the schema says so"
-            found[str(name)] = value
-        return found
+        return dict(self._read(query, tuple[str, bytes], kind))
 
     def jobs(self) -> Iterator[OldJob]:
         """Yield the jobs of before, in the order they came."""
-        query = "SELECT client, number, submit, attempt, outcome FROM jobs ORDER BY rowid"
-        for row in self._database.run(query):
-            yield read_job(row)  # type: ignore[arg-type]  # As the schema says.
+        query = """SELECT client, number, submit, attempt, outcome FROM jobs
+            WHERE client IN (SELECT id FROM clients) ORDER BY rowid"""
+        for row in self._read(query, tuple[int, int, bytes, int, bytes | None]):
+            with self.explained():
+                yield read_job(row)
 
     def results(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield the results of before, in the order they were kept."""
-        for key, outcome in self._database.run("SELECT key, outcome FROM results ORDER BY rowid"):
-            assert isinstance(key, bytes), "the schema says so"
-            assert isinstance(outcome, bytes), "the schema says so"
+        query = "SELECT key, outcome FROM results ORDER BY rowid"
+        for key, outcome in self._read(query, tuple[bytes, bytes]):
+            with self.explained():
+                _read_outcome(outcome)
             yield key, outcome
+
+    def _read(self, query: str, kind: type[T], *values: Value) -> Iterator[T]:
+        """Yield rows; SQLite holds whatever it was given, so they are looked at."""
+        for row in self._database.run(query, *values):
+            with self.explained():
+                yield msgspec.convert(row, kind)
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Say of what is not as it was written that the file is damaged."""
+        try:
+            yield
+        except (msgspec.MsgspecError, UnicodeDecodeError, SpecError) as error:
+            raise StoreError(
+                f"cannot use `{self._path}`: it is damaged: {error}",
+                hint="remove it: clients submit again what they wait for",
+            ) from error
 
     def _flush(self) -> None:
         self._timer = self._loop.call_later(FLUSH_S, self._flush)
@@ -83,8 +107,3 @@ class Journal(Ledger):
         if self:
             self._database.write(self.take().batch, lambda: None)
         self._database.close()
-
-
-def _number(value: Value) -> int:
-    assert isinstance(value, int), "the schema says so"
-    return value

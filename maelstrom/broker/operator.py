@@ -149,4 +149,6 @@ def restore(broker: "Broker", journal: "Journal") -> None:
     """Take up what was said before a restart."""
     broker.drained.update(dict.fromkeys(journal.settings(DRAINED)))
     for name, value in journal.settings(LIMITS).items():
-        _give(broker, name, msgspec.msgpack.decode(value, type=Quota))
+        with journal.explained():
+            quota = msgspec.msgpack.decode(value, type=Quota)
+        _give(broker, name, quota)

@@ -175,6 +175,8 @@ class DiskStore:
                 status = os.stat(path)
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise StoreError(f"cannot use `{path}`: {error.strerror}") from error
             if status.st_size == digest.size:
                 self._touch(path, status.st_atime_ns)
                 return path
