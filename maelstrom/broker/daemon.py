@@ -13,6 +13,7 @@ import msgspec
 from maelstrom import __version__
 from maelstrom.broker import events, gatherer
 from maelstrom.broker.access import Access
+from maelstrom.broker.claims import check_job, check_worker
 from maelstrom.broker.ending import Ending
 from maelstrom.broker.gatherer import Gatherer
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
@@ -266,8 +267,7 @@ class Broker:
 
     def submitted(self, client: ClientPeer, submit: messages.Submit) -> None:
         """A client wants a job to be run."""
-        if submit.number < 1:
-            raise SpecError(f"a job cannot have the number {submit.number}")
+        check_job(submit)
         if submit.number in client.jobs:
             raise SpecError(f"job {submit.number} was submitted twice")
         if submit.may_be_cached and self.results is not None:
@@ -432,8 +432,7 @@ class Broker:
 
     def worker_joined(self, worker: WorkerPeer, join: messages.Join) -> None:
         """A worker is ready for jobs."""
-        if join.slots < 1 or any(amount < 1 for _, amount in join.resources):
-            raise SpecError("a worker without slots")
+        check_worker(join)
         worker.name = worker.identity.name if worker.identity is not None else join.name
         self._check_name(worker)
         self.workers[worker.id] = worker
