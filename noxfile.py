@@ -41,6 +41,13 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz all boundaries, a minute each, led by coverage; `-- --seconds 600 NAME` for more."""
+    session.install("-e", ".[test,fuzz]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Harm real programs on a network of their own (root, half an hour): kill, stop, cut, fill."""
     session.install("-e", ".[test]")
