@@ -12,7 +12,7 @@ import resource
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,8 @@ CALLS: dict[Any, tuple[str, ...]] = {
 WRAPPED_MODULES = ("mount", "namespace", "process", "seccomp")
 STAGE, JOB, CLEAN = 1, 2, 3
 _ORDER = struct.Struct("<IBiI")
-_SIGHT = struct.Struct("<IIIII64s")
+_SIGHT = struct.Struct("<IIII64s2048sI")
+_MEMORY_BYTES = _ORDER.size + _SIGHT.size
 
 
 class Order(NamedTuple):
@@ -52,13 +53,15 @@ class Sight(NamedTuple):
 
     ticket: int = 0
     count: int = 0
-    jobs: int = 0
-    """How often a slot has cleaned up."""
     files: int = 0
     """The slot's open files after its last job."""
     mounts: int = 0
     name: bytes = b""
     """What was made to fail."""
+    links: bytes = b""
+    """What the open files are, as far as there is room."""
+    cleaned: int = 0
+    """The ticket of the job after which it looked; written last."""
 
 
 class Control:
@@ -66,7 +69,7 @@ class Control:
 
     def __init__(self, path: str) -> None:
         with open(path, "r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), _ORDER.size + _SIGHT.size)
+            self._memory = mmap.mmap(file.fileno(), _MEMORY_BYTES)
 
     @property
     def order(self) -> Order:
@@ -81,7 +84,7 @@ class Control:
     def sight(self) -> Sight:
         """What the slot says."""
         sight = Sight(*_SIGHT.unpack_from(self._memory, _ORDER.size))
-        return sight._replace(name=sight.name.rstrip(b"\0"))
+        return sight._replace(name=sight.name.rstrip(b"\0"), links=sight.links.rstrip(b"\0"))
 
     @sight.setter
     def sight(self, sight: Sight) -> None:
@@ -90,14 +93,16 @@ class Control:
     @staticmethod
     def make(path: Path) -> "Control":
         """Make the file it lives in."""
-        path.write_bytes(bytes(_ORDER.size + _SIGHT.size))
+        path.write_bytes(bytes(_MEMORY_BYTES))
         path.chmod(0o666)
         return Control(str(path))
 
 
 class _Injector:
     def __init__(self, control: Control) -> None:
-        self._control = control
+        self.control = control
+        self.ticket = 0
+        """That of the slot's job."""
         self._phase = 0
         self._is_inside = False
 
@@ -118,7 +123,7 @@ class _Injector:
         setattr(module, name, call)
 
     def _count(self, name: str, arguments: tuple[Any, ...]) -> None:
-        order, sight = self._control.order, self._control.sight
+        order, sight = self.control.order, self.control.sight
         if order.phase != self._phase:
             return
         if sight.ticket != order.ticket:
@@ -127,7 +132,7 @@ class _Injector:
         if sight.count == order.at:
             what = arguments[0] if name == "system_call" else name
             sight = sight._replace(name=str(what).encode()[:64])
-        self._control.sight = sight
+        self.control.sight = sight
         if sight.count == order.at:
             path = [argument for argument in arguments[:1] if isinstance(argument, str)]
             raise OSError(order.number, os.strerror(order.number), *path)
@@ -142,12 +147,23 @@ class _Injector:
 
     def look(self) -> None:
         with self.phase(0):
-            files = len(os.listdir("/proc/self/fd"))
+            links = _open_files()
             # The host's own come and go.
             with open("/proc/self/mountinfo") as file:
                 mounts = sum(not line.split()[4].startswith("/host") for line in file)
-            sight = self._control.sight
-            self._control.sight = sight._replace(jobs=sight.jobs + 1, files=files, mounts=mounts)
+            sight = self.control.sight
+            self.control.sight = sight._replace(
+                cleaned=self.ticket, files=len(links), mounts=mounts, links=" ".join(links).encode()
+            )
+
+
+def _open_files() -> list[str]:
+    links = []
+    for name in os.listdir("/proc/self/fd"):
+        # The one that this is read through is gone by now.
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/self/fd/{name}"))
+    return sorted(links)
 
 
 def main(path: str) -> None:
@@ -170,6 +186,7 @@ def main(path: str) -> None:
         run_outer(*arguments)
 
     def run_counted(self: Any, message: Any) -> None:
+        injector.ticket = injector.control.order.ticket
         with injector.phase(JOB):
             run(self, message)
 

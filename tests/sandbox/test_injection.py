@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from maelstrom.sandbox.plan import plan
 from tests.sandbox.conftest import DEFAULTS, MIB, Sandbox, descendants
 from tests.sandbox.injection import CLEAN, JOB, STAGE, Control, Order, Sight
 
+LOOK_S_MAX = 30.0
 ROOT = str(Path(__file__).parents[2])
 LAYERS = ("shell", "small0")
 SPEC = JobSpec(
@@ -67,23 +69,28 @@ class Injected:
         """What the slot saw."""
         return self._control.sight
 
+    def look(self) -> Sight:
+        """Return what the slot of the last job holds; it cleans up after it has replied."""
+        deadline_s = time.monotonic() + LOOK_S_MAX
+        while self.sight.cleaned != self._control.order.ticket:
+            assert time.monotonic() < deadline_s, "the slot does not clean up"
+            time.sleep(0.0005)
+        return self.sight
+
     def is_well(self, before: Sight) -> bool:
         """Whether a job runs, and its slot holds no more than it did."""
-        # What is seen may still be what a slot saw that failed, and that has ended since.
-        return any(self._runs_well(before) for _ in range(3))
-
-    def _runs_well(self, before: Sight) -> bool:
         outcome = self.run()
-        # What is seen is after that job or after the one before it.
-        is_clean = self.sight.files <= before.files and self.sight.mounts == before.mounts
-        return isinstance(outcome, Exited) and outcome.status == 0 and is_clean
+        if not isinstance(outcome, Exited) or outcome.status != 0:
+            return False
+        now = self.look()
+        return now.files <= before.files and now.mounts == before.mounts
 
     def settle(self) -> Sight:
         """Return what the slot holds when all is well, and it knows what to expect."""
         for _ in range(6):
             outcome = self.run()
             assert isinstance(outcome, Exited), outcome
-        return self.sight
+        return self.look()
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +158,14 @@ def test_a_failure_to_clean_up_after_a_job_costs_the_slot_and_no_job(injected: I
     injected.spec = SPEC
     before = injected.settle()
     for at in range(1, 100):
-        outcomes = injected.run(CLEAN, errno.EPERM, at), injected.run()
+        first = injected.run(CLEAN, errno.EPERM, at)
+        is_over = not injected.look().name
+        outcomes = first, injected.run()
         assert all(isinstance(outcome, Exited) for outcome in outcomes), (at, outcomes)
         assert injected.is_well(before)
-        if not injected.sight.name:
+        if is_over:
             break
+    assert 10 < at < 99
 
 
 def test_a_failure_to_make_a_slot_is_told(injected: Injected) -> None:
