@@ -27,17 +27,21 @@ class SocketCounts:
 
     def __init__(self, process_directory: str) -> None:
         def open_file(name: str) -> int:
-            return os.open(f"{process_directory}/net/{name}", os.O_RDONLY)
+            descriptor = os.open(f"{process_directory}/net/{name}", os.O_RDONLY)
+            undone.callback(os.close, descriptor)
+            return descriptor
 
-        self._files = [open_file("sockstat")]
-        # A kernel without IPv6 has no such file.
-        with contextlib.suppress(FileNotFoundError):
-            self._files.append(open_file("sockstat6"))
-        self._devices = open_file("dev")
-        self._local = open_file("unix")
-        self._at_first = self._look()
-        # The kernel has some of its own.
-        self._used_at_first = self._used()
+        with contextlib.ExitStack() as undone:
+            self._files = [open_file("sockstat")]
+            # A kernel without IPv6 has no such file.
+            with contextlib.suppress(FileNotFoundError):
+                self._files.append(open_file("sockstat6"))
+            self._devices = open_file("dev")
+            self._local = open_file("unix")
+            self._at_first = self._look()
+            # The kernel has some of its own.
+            self._used_at_first = self._used()
+            undone.pop_all()
 
     def is_clean(self, own: int = 0, *, is_silent: bool) -> bool:
         """Whether no socket is left, not even one that waits, and no packet was ever sent.

@@ -61,7 +61,7 @@ class Slot:
         self._home = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
         self._roots = RootSupply(host, disposal, own_process=own_process, home=self._home)
         self._from_template = FromTemplate(
-            self._roots, files, devices=self._devices, home=self._home, channel=channel.fileno()
+            self._roots, files, devices=self._devices, channel=channel.fileno()
         )
         self._root: Root | None = None
         """That of the present job."""
@@ -274,10 +274,15 @@ class Slot:
 
     def _replace_network(self) -> None:
         assert self._sockets is not None
-        self._sockets.close()
         namespace.unshare(namespace.NEW_NETWORK)
         self._is_loopback_up = False
-        self._sockets = network.SocketCounts("/proc/self")
+        before = self._sockets
+        try:
+            self._sockets = network.SocketCounts("/proc/self")
+        except OSError as error:
+            # Whatever a job leaves in it would not be seen.
+            raise Surprise(f"cannot look at a new network: {error.strerror}") from error
+        before.close()
 
     def _launch(self, step: steps.Step) -> Process | None:
         match step:
