@@ -19,6 +19,7 @@ _X86_64 = {
     "unshare": 272,
     "perf_event_open": 298,
     "setns": 308,
+    "sched_getattr": 315,
     "init_module": 175,
     "delete_module": 176,
     "kexec_load": 246,
@@ -44,6 +45,7 @@ _AARCH64 = {
     "keyctl": 219,
     "perf_event_open": 241,
     "setns": 268,
+    "sched_getattr": 275,
     "finit_module": 273,
     "seccomp": 277,
     "bpf": 280,
@@ -70,7 +72,7 @@ _library = ctypes.CDLL(None, use_errno=True)
 _syscall = _library.syscall
 _syscall.restype = ctypes.c_long
 
-Argument = int | bytes | None
+Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
 
 
 def system_call(name: str, *arguments: Argument) -> int:

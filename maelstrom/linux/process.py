@@ -15,6 +15,8 @@ _NO_ROOT, _NO_SETUID_FIXUP = 1 << 0, 1 << 2
 _IOPRIO_WHO_PROCESS = 1
 # Counted from the state, the first field after the name.
 _ARGUMENTS_START = 45
+# What Linux 5.3 and later tell of how a process is scheduled.
+_SCHEDULING_BYTES = 56
 
 
 def set_parent_death_signal(signal: int) -> None:
@@ -62,6 +64,13 @@ def forbid_root_privileges() -> None:
     bits = _NO_ROOT | _NO_SETUID_FIXUP
     # Each bit has its lock just above it.
     system_call("prctl", _PR_SET_SECUREBITS, bits | bits << 1, 0, 0, 0)
+
+
+def scheduling(pid: int) -> bytes:
+    """Return policy, niceness, slice and bounds of a process, in the kernel's form; 0 is this."""
+    attributes = ctypes.create_string_buffer(_SCHEDULING_BYTES)
+    system_call("sched_getattr", pid, attributes, _SCHEDULING_BYTES, 0)
+    return attributes.raw
 
 
 def io_priority(pid: int) -> int:

@@ -6,17 +6,15 @@ from typing import NamedTuple
 
 from maelstrom.linux import process
 
-_LIMITS = tuple(
-    getattr(resource, name) for name in sorted(vars(resource)) if name.startswith("RLIMIT_")
-)
+# All the kernel has: one of them Python has no name for.
+_LIMITS = range(16)
 
 
 class Bearing(NamedTuple):
     """Limits and priorities."""
 
     limits: tuple[tuple[int, int], ...]
-    niceness: int
-    scheduler: int
+    scheduling: bytes
     processors: tuple[int, ...]
     io_priority: int
 
@@ -34,8 +32,7 @@ class Bearing(NamedTuple):
     def _with_limits(cls, pid: int, limits: tuple[tuple[int, int], ...]) -> "Bearing":
         return cls(
             limits,
-            os.getpriority(os.PRIO_PROCESS, pid),
-            os.sched_getscheduler(pid),
+            process.scheduling(pid),
             tuple(sorted(os.sched_getaffinity(pid))),
             process.io_priority(pid),
         )
