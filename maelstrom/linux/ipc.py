@@ -10,16 +10,15 @@ class IpcObjects:
 
     def __init__(self, proc: str) -> None:
         """Open them; raises OSError."""
-        self._tables = [
-            os.open(f"{proc}/sysvipc/{name}", os.O_RDONLY) for name in ("shm", "sem", "msg")
-        ]
-        file_system = mount.open_file_system(b"mqueue")
+        self._tables: list[int] = []
         try:
-            queues = mount.create(file_system)
-            self._queues = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=queues)
-            os.close(queues)
-        finally:
-            os.close(file_system)
+            for name in ("shm", "sem", "msg"):
+                self._tables.append(os.open(f"{proc}/sysvipc/{name}", os.O_RDONLY))
+            self._queues = _open_queues()
+        except OSError:
+            for table in self._tables:
+                os.close(table)
+            raise
 
     def is_empty(self) -> bool:
         """Whether there are none."""
@@ -32,3 +31,15 @@ class IpcObjects:
         """Let go of it."""
         for descriptor in (*self._tables, self._queues):
             os.close(descriptor)
+
+
+def _open_queues() -> int:
+    file_system = mount.open_file_system(b"mqueue")
+    try:
+        queues = mount.create(file_system)
+    finally:
+        os.close(file_system)
+    try:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=queues)
+    finally:
+        os.close(queues)

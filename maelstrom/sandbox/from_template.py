@@ -5,7 +5,7 @@ import select
 import time
 from typing import NamedTuple
 
-from maelstrom.sandbox.job import Process, reap_all
+from maelstrom.sandbox.job import OOM_SCORE_JOB, OOM_SCORE_SLOT, Process, reap_all
 from maelstrom.sandbox.root import PackedSteps, Root
 from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
 from maelstrom.sandbox.stdin import open_stdin
@@ -30,13 +30,10 @@ class _Key(NamedTuple):
 class FromTemplate:
     """The template of one slot, and the jobs that are forks of it."""
 
-    def __init__(
-        self, roots: RootSupply, files: StageFiles, *, devices: int, home: int, channel: int
-    ) -> None:
+    def __init__(self, roots: RootSupply, files: StageFiles, *, devices: int, channel: int) -> None:
         self._roots = roots
         self._files = files
         self._devices = devices
-        self._home = home
         self._channel = channel
         self._key: _Key | None = None
         self._template: Template | None = None
@@ -70,11 +67,11 @@ class FromTemplate:
         None where it must start by itself, which will tell why if it cannot.
         """
         try:
-            template = self._template = self._template or self._make(step)
-            template.get_ready(self._channel)
-            template.move_to(root, self._home)
-            pid = self._fork(template, step, directory, streams)
-            return Process(pid, os.pidfd_open(pid), time.monotonic(), template)
+            template = self._template or self._make(step)
+            template.get_ready(self._roots.leave, self._channel)
+            template.move_to(root, self._roots.leave)
+            pid, descriptor = self._fork(template, step, directory, streams)
+            return Process(pid, descriptor, time.monotonic(), template)
         except OSError:
             self._refuse()
             return None
@@ -96,14 +93,22 @@ class FromTemplate:
         self._roots.drop(template.own_root)
 
     def _make(self, step: Spawn) -> Template:
-        root = self._roots.make(step.template_root)
         null = os.open("null", os.O_RDWR, dir_fd=self._devices)
+        root = None
         try:
+            root = self._roots.make(step.template_root)
             self._roots.enter(root)
             self._number_next(1)
-            return Template(step, null, root)
+            os.pwrite(self._files.oom_score, OOM_SCORE_JOB, 0)
+            try:
+                self._template = Template(step, null, root)
+            finally:
+                os.pwrite(self._files.oom_score, OOM_SCORE_SLOT, 0)
+            return self._template
         except OSError:
-            self._roots.drop(root)
+            # A template that began drops it with itself.
+            if self._template is None:
+                self._roots.drop(root)
             raise
         finally:
             os.close(null)
@@ -111,7 +116,7 @@ class FromTemplate:
 
     def _fork(
         self, template: Template, step: Spawn, directory: str, streams: tuple[int, ...]
-    ) -> int:
+    ) -> tuple[int, int]:
         stdin = open_stdin(step, self._devices)
         try:
             self._number_next(template.pid)

@@ -47,8 +47,11 @@ def _open_file(path: str) -> int:
         raise NotFound(words, "it must be a file of a layer") from error
     finally:
         os.close(root)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotFound(f"`{path}` cannot be stdin: it is not a regular file", "")
+        os.set_blocking(descriptor, True)
+    except (OSError, NotFound):
         os.close(descriptor)
-        raise NotFound(f"`{path}` cannot be stdin: it is not a regular file", "")
-    os.set_blocking(descriptor, True)
+        raise
     return descriptor

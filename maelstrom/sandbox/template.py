@@ -8,10 +8,14 @@ Rules of this file:
 1. No job runs in the root the template was started in, nor in one that another job has written to.
 2. A template outlives a job only if that ended by itself and left nothing: no process, no IPC
    object, and no change to the template that its forks would inherit.
-3. Where anything else happens the template is dropped; the job, if it has not begun, then starts as
+3. Forks share nothing that one of them could change: no file but the connection is open in the
+   template, no memory is shared, and the root it was started in, where its program lies, is
+   read-only from then on.
+4. Where anything else happens the template is dropped; the job, if it has not begun, then starts as
    if there were none.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -19,6 +23,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from maelstrom.linux import mount, namespace
@@ -32,9 +37,11 @@ ANSWER_S_MAX = 5.0
 GO_ON_S = 0.1
 # A message must fit into the buffer of a socket.
 REQUEST_BYTES_MAX = 100_000
+ANSWER_BYTES_MAX = 256
 # Its connection has two ends.
 TEMPLATE_SOCKETS = 2
 _CONNECTION = 3
+_DESCRIPTORS = {"0", "1", "2", str(_CONNECTION)}
 
 
 class Usage(NamedTuple):
@@ -54,35 +61,30 @@ class Template:
         self._seen: Root | None = None
         """Where it is now."""
         self.is_spent = False
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._connection = ours
-        with theirs:
-            self.pid = os.posix_spawn(
-                step.program,
-                step.arguments[: 1 + step.template_arguments],
-                dict(step.environment) | {b"MAELSTROM_TEMPLATE": b"%d" % _CONNECTION},
-                file_actions=[
-                    *((os.POSIX_SPAWN_DUP2, null, number) for number in range(3)),
-                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), _CONNECTION),
-                ],
-                setsid=True,
-                setsigmask=(),
-                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
-            )
-        self._descriptor = os.pidfd_open(self.pid)
-        self._objects = IpcObjects("/proc")
         self._bearing: Bearing | None = None
+        with contextlib.ExitStack() as undone:
+            self._objects = IpcObjects("/proc")
+            undone.callback(self._objects.close)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._connection = undone.enter_context(ours)
+            with theirs:
+                self.pid = _spawn(step, null, theirs.fileno())
+            undone.callback(_end, self.pid)
+            self._descriptor = os.pidfd_open(self.pid)
+            undone.pop_all()
 
-    def get_ready(self, channel: int) -> None:
+    def get_ready(self, go_home: Callable[[], None], channel: int) -> None:
         """Wait until it has loaded what there is to load, where that is; raises OSError.
 
         A message on `channel` ends the waiting.
         """
         if self._bearing is None:
             self._answer(START_S_MAX, channel)
+            self._check()
+            self._seal_root(go_home)
             self._bearing = Bearing.of(self.pid)
 
-    def move_to(self, root: Root, home: int) -> None:
+    def move_to(self, root: Root, go_home: Callable[[], None]) -> None:
         """Have the template, and with it the next job, see a root; raises OSError."""
         if root is self._seen:
             return
@@ -90,22 +92,23 @@ class Template:
         try:
             namespace.enter(root.namespace, namespace.NEW_MOUNT)
             tree = mount.clone_tree("/")
-            directory = os.dup(tree)
             try:
                 namespace.enter(self.own_root.namespace, namespace.NEW_MOUNT)
-                mount.attach(tree, "/")
-                os.fchdir(directory)
+                mount.attach(os.dup(tree), "/")
+                os.fchdir(tree)
                 mount.pivot_root()
             finally:
-                os.close(directory)
+                os.close(tree)
         finally:
-            namespace.enter(home, namespace.NEW_MOUNT)
+            go_home()
         self._seen = root
 
-    def fork(self, step: Spawn, directory: str, streams: tuple[int, ...], channel: int) -> int:
-        """Start a job and return its PID; raises OSError.
+    def fork(
+        self, step: Spawn, directory: str, streams: tuple[int, ...], channel: int
+    ) -> tuple[int, int]:
+        """Start a job; return its PID, and a descriptor of it that is the caller's to close.
 
-        A message on `channel` ends the waiting.
+        Raises OSError. A message on `channel` ends the waiting.
         """
         request = {
             "arguments": list(map(os.fsdecode, step.arguments[1 + step.template_arguments :])),
@@ -116,16 +119,24 @@ class Template:
         if len(content) > REQUEST_BYTES_MAX:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         socket.send_fds(self._connection, [content], streams)
-        return int(self._answer(ANSWER_S_MAX, channel))
+        self._wait(ANSWER_S_MAX, channel)
+        # By its PID it might not be found any more: it may have ended, and been buried.
+        answer, descriptors, _, _ = socket.recv_fds(
+            self._connection, ANSWER_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC
+        )
+        if not answer.isdigit() or not descriptors:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise OSError(errno.EPROTO, "a template does not tell of its fork")
+        return int(answer), descriptors[0]
 
     def report(self) -> tuple[int, Usage] | None:
         """Return the wait status of the job that has ended, or None if that is not known."""
         try:
-            answer = self._answer(ANSWER_S_MAX, -1).split()
-        except OSError:
+            status, user_s, system_s, peak = self._answer(ANSWER_S_MAX, -1).split()
+            return int(status), Usage(float(user_s), float(system_s), int(peak) * 1024)
+        except (OSError, ValueError):
             return None
-        user_s, system_s, peak = float(answer[1]), float(answer[2]), int(answer[3])
-        return int(answer[0]), Usage(user_s, system_s, peak * 1024)
 
     def is_alone(self) -> bool:
         """Whether no process is left but this one."""
@@ -136,6 +147,31 @@ class Template:
         """Whether its forks will be like the first one."""
         return self._objects.is_empty() and Bearing.of(self.pid) == self._bearing
 
+    def _check(self) -> None:
+        """Raise OSError where its forks would share what one of them could change."""
+        place = f"/proc/{self.pid}"
+        is_plain = (
+            self.is_alone()
+            and self._objects.is_empty()
+            and set(os.listdir(f"{place}/fdinfo")) == _DESCRIPTORS
+            and len(os.listdir(f"{place}/task")) == 1
+            and not _shares_memory(f"{place}/maps")
+        )
+        if not is_plain:
+            raise OSError(errno.EBUSY, "a template shares something with its forks")
+
+    def _seal_root(self, go_home: Callable[[], None]) -> None:
+        """Let no job change the root through what leads there, as `/proc/self/exe` does."""
+        try:
+            namespace.enter(self.own_root.namespace, namespace.NEW_MOUNT)
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+            try:
+                mount.set_attributes(root, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
+            finally:
+                os.close(root)
+        finally:
+            go_home()
+
     def close(self) -> None:
         """Let go of it."""
         self._connection.close()
@@ -143,6 +179,13 @@ class Template:
         os.close(self._descriptor)
 
     def _answer(self, seconds_max: float, channel: int) -> bytes:
+        self._wait(seconds_max, channel)
+        answer = self._connection.recv(ANSWER_BYTES_MAX)
+        if not answer:
+            raise OSError(errno.ESRCH, "a template has ended")
+        return answer
+
+    def _wait(self, seconds_max: float, channel: int) -> None:
         poll = select.poll()
         for descriptor in (self._connection.fileno(), self._descriptor, channel):
             if descriptor >= 0:
@@ -153,7 +196,32 @@ class Template:
             # Its job may have stopped it, which leaves no trace once it goes on.
             signal.pidfd_send_signal(self._descriptor, signal.SIGCONT)
             ready = [number for number, _ in poll.poll(GO_ON_S * 1000)]
-        answer = self._connection.recv(256) if self._connection.fileno() in ready else b""
-        if not answer:
+        if self._connection.fileno() not in ready:
             raise OSError(errno.ETIMEDOUT, "a template does not answer")
-        return answer
+
+
+def _spawn(step: Spawn, null: int, connection: int) -> int:
+    return os.posix_spawn(
+        step.program,
+        step.arguments[: 1 + step.template_arguments],
+        dict(step.environment) | {b"MAELSTROM_TEMPLATE": b"%d" % _CONNECTION},
+        file_actions=[
+            *((os.POSIX_SPAWN_DUP2, null, number) for number in range(3)),
+            (os.POSIX_SPAWN_DUP2, connection, _CONNECTION),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+    )
+
+
+def _end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _shares_memory(maps: str) -> bool:
+    """Whether a process has mapped memory that its forks could write to for all others."""
+    with open(maps, "rb") as lines:
+        # As `7f1c2000-7f1c3000 rw-s ...`.
+        return any(line.split(None, 2)[1].endswith(b"s") and b"w" in line[:40] for line in lines)

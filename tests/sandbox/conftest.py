@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from maelstrom.errors import SandboxUnavailable
+from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import Outcome, Ran
 from maelstrom.model.spec import LAYERS_MAX, JobSpec
 from maelstrom.sandbox.pool import Defaults, SlotPool, service_user
@@ -56,7 +57,8 @@ class Sandbox:
     ) -> Outcome:
         """Run one job."""
         fields.setdefault("timeout_s", 20.0)
-        spec = JobSpec(program=command[0], arguments=command[1:], **fields)
+        digests = tuple(Digest.of(layer.encode()) for layer in layers)
+        spec = JobSpec(program=command[0], arguments=command[1:], layers=digests, **fields)
         return self.runner.run(self.pool.run(spec, layers, f"job {next(self.numbers)}"))
 
     def close(self) -> None:
@@ -110,6 +112,7 @@ def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _make_layers(root: Path) -> None:
     here = Path(__file__).parent
     _compile(root / "tool/t", here / "hostile.c")
+    _compile(root / "fork/fork", here / "fork.c")
     _compile(root / "pair/pair", *sorted((here / "pairs").glob("*.c")))
     _compile(root / "escape/escape", *sorted((here / "escapes").glob("*.c")))
     _make_shell(root / "shell")

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, Outcome
 from maelstrom.model.spec import Bind, DevPts, JobSpec, Limits, Network, Tmp
 from maelstrom.sandbox import launch
@@ -18,7 +20,7 @@ from tests.sandbox.injection import CLEAN, JOB, STAGE, Control, Order, Sight
 
 LOOK_S_MAX = 30.0
 ROOT = str(Path(__file__).parents[2])
-LAYERS = ("shell", "small0")
+LAYERS = ("shell", "small0", "fork")
 SPEC = JobSpec(
     program="sh",
     arguments=("-c", "echo x > /written; cat"),
@@ -38,10 +40,19 @@ FORKED = JobSpec(
     devices=("null", "zero", "shm"),
     timeout_s=20.0,
 )
+# What is a fork, and changes its template, so that there is one for each job.
+FROM_TEMPLATE = JobSpec(
+    program="/fork",
+    arguments=("template", "spoil"),
+    layers=tuple(Digest.of(name.encode()) for name in LAYERS),
+    template_arguments=1,
+    template_layers=len(LAYERS),
+    timeout_s=20.0,
+)
 # What the message begins with: a step's own words, or those of what is no step.
 STEPS = tuple(
     f"cannot {step.text}: "
-    for spec in (SPEC, FORKED)
+    for spec in (SPEC, FORKED, FROM_TEMPLATE)
     for step in plan(spec, LAYERS, DEFAULTS).steps
 )
 OTHERS = ("cannot run `", "cannot set limits: ", "a slot gave up: cannot ")
@@ -58,10 +69,13 @@ class Injected:
 
     def run(self, phase: int = 0, number: int = 0, at: int = 0, group: int = 1000) -> Outcome:
         """Run a job while one call of a phase is to fail."""
-        self._control.order = Order(next(self._tickets), phase, number, at)
+        ticket = next(self._tickets)
+        self._control.order = Order(ticket, phase, number, at)
         spec = {name: getattr(self.spec, name) for name in self.spec.__struct_fields__}
         command = (spec.pop("program"), *spec.pop("arguments"))
         del spec["layers"]
+        # A template that does not start is never tried again.
+        spec["environment"] = (("TICKET", str(ticket)),)
         return self._sandbox.run(*command, layers=LAYERS, **spec | {"group": group})
 
     @property
@@ -85,9 +99,9 @@ class Injected:
         now = self.look()
         return now.files <= before.files and now.mounts == before.mounts
 
-    def settle(self) -> Sight:
+    def settle(self, jobs: int = 6) -> Sight:
         """Return what the slot holds when all is well, and it knows what to expect."""
-        for _ in range(6):
+        for _ in range(jobs):
             outcome = self.run()
             assert isinstance(outcome, Exited), outcome
         return self.look()
@@ -131,8 +145,11 @@ def _complaint(outcome: Outcome, number: int, sight: Sight) -> str:
 
 @pytest.mark.parametrize(
     ("spec", "number"),
-    [(SPEC, errno.EPERM), (SPEC, errno.ENOMEM), (FORKED, errno.ENOMEM)],
-    ids=["refused", "short", "short-forked"],
+    [
+        *[(SPEC, errno.EPERM), (SPEC, errno.ENOMEM), (FORKED, errno.ENOMEM)],
+        (FROM_TEMPLATE, errno.ENOMEM),
+    ],
+    ids=["refused", "short", "short-forked", "short-template"],
 )
 def test_a_failure_while_a_job_is_started_or_runs_is_told(
     injected: Injected, spec: JobSpec, number: int
@@ -149,9 +166,31 @@ def test_a_failure_while_a_job_is_started_or_runs_is_told(
         complaint = _complaint(outcome, number, sight)
         if not complaint and not injected.is_well(before):
             complaint = f"{injected.sight} is left of {before}"
+        if isinstance(outcome, InfrastructureFault):
+            # A new slot does not make the same calls at once.
+            injected.settle(2)
         if complaint:
             complaints.append((at, sight.name, complaint, outcome))
+    for c in complaints:
+        print("CC", str(c)[:420])
     assert not complaints
+
+
+def test_a_failure_to_replace_a_network_is_told(injected: Injected) -> None:
+    before = {}
+    for network in (Network.DISABLED, Network.LOOPBACK):
+        injected.spec = replace(FORKED, network=network)
+        before[network] = injected.settle()
+    failed = set()
+    for at in range(1, 12):
+        injected.spec = replace(FORKED, network=Network.LOOPBACK)
+        assert injected.is_well(before[Network.LOOPBACK])
+        injected.spec = replace(FORKED, network=Network.DISABLED)
+        outcome = injected.run(JOB, errno.ENOMEM, at)
+        failed.add(injected.sight.name)
+        assert not _complaint(outcome, errno.ENOMEM, injected.sight)
+        assert injected.is_well(before[Network.DISABLED])
+    assert {b"unshare", b"open", b"pread"} <= failed
 
 
 def test_a_failure_to_clean_up_after_a_job_costs_the_slot_and_no_job(injected: Injected) -> None:
@@ -192,5 +231,7 @@ def test_a_failure_to_make_a_slot_is_told(injected: Injected) -> None:
             )
         if not is_told or not injected.is_well(before):
             complaints.append((at, name, outcome))
+    for c in complaints:
+        print("CC", str(c)[:420])
     assert not complaints
     assert len(descendants(os.getpid())) <= processes + 2

@@ -1,5 +1,6 @@
 """Jobs that are forks of a program that was started ahead: as fresh as any other."""
 
+import os
 import signal
 
 import pytest
@@ -14,6 +15,7 @@ from maelstrom.model.outcome import (
     TimedOut,
 )
 from maelstrom.model.spec import Bind, Limits, Network
+from maelstrom.sandbox.launch import linux_version
 from tests.sandbox.conftest import Sandbox, text
 
 SCRIPT = """
@@ -29,6 +31,7 @@ def main():
 """
 BROKEN = SCRIPT.replace('print("never seen")', 'raise RuntimeError("no")')
 ENVIRONMENT = (("LANG", "C.UTF-8"), ("NAME", "value"))
+CLONE, SET_SCHEDULING = (220, 274) if os.uname().machine == "aarch64" else (56, 314)
 HOST = tuple(Bind(path, path) for path in ("/usr", "/lib", "/lib64", "/etc"))
 
 
@@ -97,13 +100,14 @@ def test_a_fork_is_as_a_process_of_its_own(forks: Forks, count: int) -> None:
         "print(os.getcwd(), sys.argv, sorted(os.environ.items())"
         ", sorted(os.listdir('/proc/self/fd')), os.getsid(0) == os.getpid() == os.getpgrp()"
         ", sys.stdin.read()"
-        ", signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, os.stat('/proc/self/fd').st_uid)"
+        ", signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, os.stat('/proc/self/fd').st_uid"
+        ", open('/proc/self/oom_score_adj').read())"
     )
     told = forks.text(code, template_arguments=count, stdin=b"given")
     assert "'-c', " in told
     assert told.replace(repr(code), "CODE") == (
         "/work ['-c', CODE] [('LANG', 'C.UTF-8'), ('NAME', 'value')] ['0', '1', '2', '3']"
-        " True given True 1000\n"
+        " True given True 1000 900\n\n"
     )
 
 
@@ -148,6 +152,15 @@ def test_a_fork_may_write_and_the_next_sees_nothing(forks: Forks) -> None:
         "import ctypes; assert ctypes.CDLL(None).msgget(77, 0o1600) >= 0",
         "import ctypes; assert ctypes.CDLL(None).semget(77, 1, 0o1600) >= 0",
         "import ctypes; assert ctypes.CDLL(None).mq_open(b'/left', os.O_CREAT, 0o600, None) >= 0",
+        # The limit of locks, that Python does not name.
+        "resource.prlimit(os.getppid(), 10, (64, 64))",
+        # A brother that has ended, whom nobody waits for.
+        f"import ctypes; ctypes.CDLL(None).syscall({CLONE}, 0x8011, 0, 0, 0, 0) or os._exit(0)",
+        pytest.param(
+            f"import ctypes; wanted = bytes([56]) + bytes(23) + (90_000_000).to_bytes(32, 'little')"
+            f"; assert ctypes.CDLL(None).syscall({SET_SCHEDULING}, os.getppid(), wanted, 0) == 0",
+            marks=pytest.mark.skipif(linux_version() < (6, 12), reason="no slices of one's own"),
+        ),
     ],
 )
 def test_who_touches_the_template_ends_it(forks: Forks, code: str) -> None:
@@ -167,6 +180,52 @@ def test_a_template_that_was_stopped_goes_on(forks: Forks) -> None:
     first = forks.loaded()
     assert forks.text("os.kill(os.getppid(), signal.SIGSTOP)") == ""
     assert forks.loaded() == first
+
+
+def test_a_fork_that_has_its_template_trace_it_ends_when_it_ends(forks: Forks) -> None:
+    code = (
+        "import ctypes; ctypes.CDLL(None).ptrace(0, 0, 0, 0); me = os.getpid()\n"
+        "if os.fork() == 0: time.sleep(0.1); os.kill(me, signal.SIGKILL); os._exit(0)\n"
+        "os.kill(me, signal.SIGUSR1); print('never')"
+    )
+    outcome = forks.run(code)
+    assert isinstance(outcome, Signaled)
+    assert outcome.signal == signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        "KEPT = open('/tmp/log', 'w')",
+        "import mmap; KEPT = mmap.mmap(-1, 4096)",
+        "import threading; threading.Thread(target=time.sleep, args=(30,), daemon=True).start()",
+        "KEPT = subprocess.Popen(['/usr/bin/sleep', '30'])",
+        "import ctypes; ctypes.CDLL(None).shmget(77, 4096, 0o1600)",
+    ],
+)
+def test_a_template_with_something_to_share_is_done_without(forks: Forks, shared: str) -> None:
+    source = SCRIPT.replace("LOADED = ", f"{shared}; LOADED = ")
+    first = forks.text("print(LOADED)", source=source)
+    assert forks.text("print(LOADED)", source=source) != first
+
+
+@pytest.mark.parametrize(
+    ("way", "refusal"),
+    [
+        *[("mode", "EROFS"), ("times", "EROFS"), ("attribute", "EROFS"), ("link", "EXDEV")],
+        ("content", "ETXTBSY"),
+    ],
+)
+def test_a_fork_cannot_change_what_its_template_was_started_from(
+    sandbox: Sandbox, way: str, refusal: str
+) -> None:
+    def run(*command: str, **fields: object) -> Outcome:
+        fields |= {"layers": ("fork",), "template_arguments": 1, "template_layers": 1}
+        return sandbox.run("/fork", "template", *command, **fields)
+
+    before = text(run("look"))
+    assert text(run(way)) == f"{refusal}\n"
+    assert text(run("look")) == before
 
 
 def test_a_template_is_closed_to_its_forks(forks: Forks) -> None:
