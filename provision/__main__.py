@@ -1,7 +1,9 @@
 """The command line behind the `cluster_*` sessions of nox: `python -m provision --help`."""
 
 import json
+import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,7 +156,8 @@ def up(inventory: Path, *, workers: int | None, **flags: Unpack[Flags]) -> None:
         place = _local(inventory).up(workers)
         count = f"{workers} worker{'s' * (workers != 1)}"
         click.echo(f"a broker and {count} run on this machine; to use them:")
-        click.echo(f"  scons test --maelstrom --maelstrom-broker={place}")
+        click.echo(f"  nox -s demo -- --maelstrom-broker={place}               # in this checkout")
+        click.echo(f"  scons test --maelstrom --maelstrom-broker={place}    # in your project")
         click.echo("`nox -s cluster_down -- --local` ends them")
         return
     _finish(is_whole=_run(inventory, _options(flags)).up())
@@ -263,6 +266,11 @@ def _finish(*, is_whole: bool) -> None:
 
 def main() -> int:
     """Run it."""
+    # What it has to say is said by us.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    # Who is ended by another program, or loses his terminal, ends as by Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         cluster(prog_name="cluster", standalone_mode=False)
     except click.ClickException as error:

@@ -258,4 +258,6 @@ def _reason(error: BaseException) -> str:
         error = next(iter(error.errors.values()))
     if isinstance(error, TimeoutError):
         return "no answer"
+    if "protocol banner" in str(error):
+        return "nothing there speaks ssh"
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

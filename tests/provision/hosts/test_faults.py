@@ -222,6 +222,45 @@ def test_an_interruption_leaves_every_host_before_or_after_a_change(
     assert "nothing to change" in bare.run("up", "--yes").text
 
 
+def _is_whole(host: Host) -> bool:
+    """Whether a host is before or after each change: nothing is there in part."""
+    # A change that was under way is made to its end, under this lock.
+    halves = host.run(
+        "exec 8</run/lock; flock -w 60 8;"
+        " find /etc/maelstrom /etc/systemd/system /opt/maelstrom -maxdepth 1 -name '*.new';"
+        " [ ! -L /opt/maelstrom/current ] || ls -d /opt/maelstrom/current/.complete >/dev/null;"
+        " systemctl list-units --failed --plain --no-legend 'maelstrom-*'",
+        check=False,
+    )
+    return halves == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_after_each_change_in_turn_gets_there(
+    bare: Operator, lab: Lab, number: signal.Signals
+) -> None:
+    made: list[str] = []
+    for _ in range(60):
+        process = bare.start("up", "--yes", "--no-diff")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.endswith(": done\n") and line not in made:
+                made.append(line)
+                process.send_signal(number)
+                break
+        text, _ = process.communicate(timeout=120)
+        for host in lab.hosts[:2]:
+            assert _is_whole(host), made
+        if process.returncode == 0:
+            break
+        ends = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGKILL: -signal.SIGKILL}
+        assert process.returncode in (ends[number], 1), text
+    # Some changes are made before one hears of them.
+    assert len(made) > 8
+    assert "nothing to change" in bare.run("up", "--yes").text
+    assert bare.run("status").status == 0
+
+
 def test_of_two_operators_one_is_refused_and_told_who_is_at_it(
     bare: Operator, lab: Lab, tmp_path: Path
 ) -> None:
