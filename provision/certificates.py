@@ -95,12 +95,25 @@ def renewal_reason(role: str, host: Host, facts: Facts, trust: Trust) -> str:
 
 
 def _age_reason(found: x509.Certificate, trust: Trust) -> str:
+    return age(found, trust.now) or ("a new one is wanted" if trust.is_forced else "")
+
+
+def age(found: x509.Certificate, now: datetime) -> str:
+    """Return that a certificate has expired, or will soon; nothing if it has most of its life."""
     begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
-    if trust.now >= ends:
+    if now >= ends:
         return f"it expired on {ends:%Y-%m-%d}"
-    if trust.now >= ends - (ends - begins) / 3:
+    if now >= ends - (ends - begins) / 3:
         return f"it expires on {ends:%Y-%m-%d}"
-    return "a new one is wanted" if trust.is_forced else ""
+    return ""
+
+
+def warning(text: str, now: datetime) -> str:
+    """Return what is to be said about the age of a certificate, if there is one."""
+    try:
+        return age(build.from_pem(text.encode()), now)
+    except MaelstromError:
+        return ""
 
 
 def days_left(text: str, now: datetime) -> float | None:

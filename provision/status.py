@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from provision import layout
-from provision.certificates import days_left
+from provision.certificates import days_left, warning
 from provision.facts import Facts, UnitState
 from provision.inventory import Host
 
@@ -26,6 +26,7 @@ class Row:
     slots: int | None
     free_bytes: int
     status: str
+    warning: str = ""
 
     @property
     def is_well(self) -> bool:
@@ -52,6 +53,7 @@ def rows(host: Host, facts: Facts, offset_s: float, now: datetime) -> list[Row]:
                 slots=slots,
                 free_bytes=facts.disk_free_bytes.get("/var/lib", 0),
                 status=unit.status,
+                warning=_warning(role, facts, now),
             )
         )
     return found
@@ -66,7 +68,13 @@ def table(found: list[Row]) -> list[str]:
         for line in cells
     ]
     notes = [f"{row.host}: {row.status}" for row in found if row.status]
-    return [*lines, *notes]
+    warnings = [f"{row.host}: {row.warning}" for row in found if row.warning]
+    return [*lines, *notes, *warnings]
+
+
+def _warning(role: str, facts: Facts, now: datetime) -> str:
+    found = warning(facts.certificates.get(role, ""), now)
+    return f"the {role}'s certificate: {found}; `nox -s cluster_up` renews it" if found else ""
 
 
 def _cells(row: Row) -> tuple[str, ...]:

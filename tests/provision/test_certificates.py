@@ -20,6 +20,7 @@ from provision.certificates import (
     plan_revocations,
 )
 from provision.facts import Facts, PathState
+from provision.status import rows, table
 from tests.provision.hosts_as_told import BARE, inventory, titles, worker
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -163,3 +164,26 @@ def test_titles_name_the_holder(authority: Authority) -> None:
 
     changes = tuple(plan_certificates(worker(), BARE, _trust(authority)))
     assert titles(HostPlan(certify=changes)) == ["make a certificate for worker/w1"]
+
+
+WARNINGS = {
+    "new": (0, None, None),
+    "with most of its life": (50, None, None),
+    "with less than a third left": (
+        65, "it expires on 2030-04-01",
+        "w1: the worker's certificate: it expires on 2030-04-01; `nox -s cluster_up` renews it",
+    ),
+    "expired": (
+        91, "it expired on 2030-04-01",
+        "w1: the worker's certificate: it expired on 2030-04-01; `nox -s cluster_up` renews it",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WARNINGS)
+def test_the_status_warns_where_the_next_up_renews(case: str, authority: Authority) -> None:
+    days, reason, told = WARNINGS[case]
+    facts = _facts(authority, _issued(authority))
+    assert _reasons(facts, _trust(authority, days)) == ([reason] if reason else [])
+    lines = table(rows(worker(), facts, 0.0, NOW + timedelta(days=days)))
+    assert lines[2:] == ([told] if told else [])

@@ -1,5 +1,6 @@
 """Ways to reach hosts, and what is said when there is none; hosts are looked at, not changed."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -120,3 +121,19 @@ def test_journals_are_shown_from_all_hosts(operator: Operator, lab: Lab) -> None
     assert "hello from worker" not in "".join(
         line for line in said.text.splitlines() if line.startswith("broker: ")
     )
+
+
+def test_one_host_may_be_broker_and_worker(operator: Operator, lab: Lab) -> None:
+    operator.write(lab.hosts[0], lab.hosts[:1])
+    said = operator.run("up", "--yes", "--no-diff")
+    assert said.status == 0, said
+    rows = json.loads(operator.run("status", "--json").text)
+    assert [(row["host"], row["role"], row["is_well"]) for row in rows] == [
+        ("broker", "broker", True), ("broker", "worker", True),
+    ]  # fmt: skip
+    assert "nothing to change on 1 host" in operator.run("up", "--yes").text
+    # It is no worker any more when its table is gone, and another is one.
+    operator.write(lab.hosts[0], lab.hosts[1:2])
+    assert operator.run("up", "--yes", "--no-diff").status == 0
+    assert "worker" not in lab.hosts[0].run("ls /etc/maelstrom")
+    assert operator.run("down", "--yes", "--no-diff").status == 0

@@ -15,7 +15,7 @@ from pathlib import Path
 CUSTOMIZE = Path(__file__).with_name("customize.sh")
 PACKAGES = (
     "systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,python3,sudo,iproute2,procps,"
-    "ca-certificates,nftables,iputils-ping"
+    "ca-certificates,nftables,iputils-ping,apparmor"
 )
 UNWANTED = ("man", "doc", "locale")
 # In memory where there is some: on a busy disk the build takes three times as long.
