@@ -86,8 +86,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against bare processes and other sandboxes, interleaved, as ratios."""
-    session.install("-e", ".[test,bench]")
+    """Measure against bare processes and other sandboxes, as ratios; `-- provision`: hosts."""
+    session.install("-e", ".[test,bench,provision]")
     if shutil.which("bwrap") is None:
         session.log("bwrap is not installed: its rows are left out")
     session.run("python", "-m", "tests.bench", *session.posargs)

@@ -18,6 +18,8 @@ from typing import Any
 from tests.bench._picture import draw
 
 HERE = Path(__file__).parent
+# Boots hosts, as root, for minutes.
+ON_DEMAND = {"provision"}
 COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
@@ -46,7 +48,9 @@ def line(row: dict[str, Any]) -> str:
 def main() -> int:
     """Run what is asked for; the exit status is 1 if a promise is not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*names(), []], help="which; all by default")
+    parser.add_argument(
+        "names", nargs="*", choices=[*names(), []], help="which; by default all but `provision`"
+    )
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--picture", type=Path, help="draw the rows of `sandbox` there, as SVG")
     parser.add_argument("--from", type=Path, dest="old", help="draw an earlier run's rows")
@@ -70,7 +74,7 @@ def measure(wanted: list[str]) -> dict[str, Any]:
     )
     print(conditions)
     rows: list[dict[str, Any]] = []
-    for name in wanted or names():
+    for name in wanted or [name for name in names() if name not in ON_DEMAND]:
         print(f"\n{name}", flush=True)
         for row in importlib.import_module(f"tests.bench.{name}").run():
             print("  " + line(row), flush=True)
