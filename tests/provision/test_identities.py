@@ -68,8 +68,8 @@ def test_a_worker_that_wants_them_no_longer_loses_its_own_only() -> None:
     facts = _facts(*OTHERS, OURS)
     (change,) = plan_revocation(worker(), facts)
     assert change.action.script() == (
-        "usermod --del-subuids 300000-365535 maelstrom-worker\n"
-        "usermod --del-subgids 300000-365535 maelstrom-worker"
+        "sed -i '/^maelstrom-worker:300000:65536$/d' /etc/subuid\n"
+        "sed -i '/^maelstrom-worker:300000:65536$/d' /etc/subgid"
     )
     assert list(plan_revocation(_with_identities(), facts)) == []
     assert list(plan_revocation(worker(), _facts(*OTHERS))) == []
