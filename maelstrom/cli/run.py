@@ -14,10 +14,10 @@ from maelstrom.cli.ending import INTERRUPTED, end
 from maelstrom.cli.options import AddressType
 from maelstrom.client import job
 from maelstrom.client.engine import Engine, Submission
+from maelstrom.client.hybrid import beside
 from maelstrom.client.launch import cache_directory
 from maelstrom.client.outputs import write_outputs
 from maelstrom.client.session import CLOSE_S_MAX, Session
-from maelstrom.client.split import SplitEngine
 from maelstrom.errors import ProtocolError
 from maelstrom.layers.hasher import Hasher
 from maelstrom.model.outcome import (
@@ -167,6 +167,7 @@ def _run(
     show_default="number of CPUs",
     help="How many jobs run at a time here.",
 )
+@click.option("--hybrid", "is_hybrid", is_flag=True, help="With a broker: use the slots here, too.")
 @click.option(
     "--file",
     "-f",
@@ -187,6 +188,7 @@ def run(
     broker: Address | None,
     identity: Path | None,
     slots: int | None,
+    is_hybrid: bool,
     path: Path | None,
     is_json: bool,
     outputs: Path | None,
@@ -230,9 +232,10 @@ def run(
         address = str(where) if where is not None else None
         return Session(broker=address, slots=slots, store_root=store, identity=identity)
 
-    engine: Engine = session(broker)
+    shared = session(broker)
+    engine: Engine = shared
     if broker is not None:
-        engine = SplitEngine(engine, lambda: session(None))
+        engine = beside(shared, lambda: session(None), slots=slots, is_hybrid=is_hybrid)
     printer = _Printer(is_json=is_json, is_single=len(jobs) == 1, outputs=outputs)
     engine.start()
     try:

@@ -11,9 +11,9 @@ import platformdirs
 from maelstrom.client.description import Description
 from maelstrom.client.driver import Driver, Request
 from maelstrom.client.engine import Engine
+from maelstrom.client.hybrid import beside
 from maelstrom.client.plain import PlainEngine
 from maelstrom.client.record import Record
-from maelstrom.client.split import SplitEngine
 from maelstrom.client.target import ContainerPlanner, PlainPlanner
 from maelstrom.client.testrun import EndTarget
 from maelstrom.client.unrun import Unrun, events
@@ -51,6 +51,7 @@ class TestClient:
         uses_cache: bool = True,
         identity: str | None = None,
         store_bytes: int = STORE_BYTES_MAX,
+        is_hybrid: bool = False,
     ) -> None:
         told = reporter(ui, sys.stdout, junit=_path(project, junit))
         self._driver: Driver
@@ -75,7 +76,7 @@ class TestClient:
             shared.on_note = lambda text: self._driver.note(text)  # noqa: PLW0108  # Not yet there.
             engine = shared
             if broker is not None:
-                engine = SplitEngine(shared, lambda: session(None))
+                engine = beside(shared, lambda: session(None), slots=slots, is_hybrid=is_hybrid)
             self._hasher = Hasher(cache / "digests")
             self._planner = ContainerPlanner(self._hasher, engine.offer)
         else:
@@ -83,7 +84,7 @@ class TestClient:
             self._planner = PlainPlanner()
         engine.start()
         record = Record(state / RECORD, world=_world(is_contained))
-        where = _where(is_contained, broker)
+        where = _where(is_contained, broker, is_hybrid=is_hybrid)
         self._driver = Driver(
             engine, told, record, where=where, uses_cache=uses_cache, outputs=state / OUTPUTS
         )
@@ -133,7 +134,9 @@ def _world(is_contained: bool) -> str:
     return "container" if is_contained else "plain"
 
 
-def _where(is_contained: bool, broker: str | None) -> str:
+def _where(is_contained: bool, broker: str | None, *, is_hybrid: bool) -> str:
     if not is_contained:
         return "plain processes of this host"
-    return f"containers of the broker {broker}" if broker else "containers on this host"
+    if broker is None:
+        return "containers on this host"
+    return f"containers of the broker {broker}" + (" and of this host" if is_hybrid else "")

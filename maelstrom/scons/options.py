@@ -43,6 +43,8 @@ class Settings(NamedTuple):
     """Directory of the certificate to show to a broker; None for the usual places."""
     store_bytes: int = 10 << 30
     """How much content is kept on this machine."""
+    is_hybrid: bool = False
+    """Whether slots of this machine help the broker."""
 
 
 def _broker(text: str) -> str:
@@ -159,6 +161,14 @@ OPTIONS = (
     ),
     _Option("identity", "DIR", _file, None, "Show the broker the certificate in this directory."),
     _Option("store-size", "SIZE", _size, 10 << 30, "Keep so much content here; 10G if not said."),
+    _Option(
+        "hybrid",
+        "",
+        _is_yes,
+        False,
+        "With a broker: run cases in the slots of this machine, too.",
+        "--maelstrom-hybrid",
+    ),
 )
 KEYS = tuple(option.key for option in OPTIONS)
 VARIABLES = {
@@ -250,6 +260,7 @@ def resolve(variables: Mapping[str, Any]) -> Settings:
         uses_cache=found["cache"],
         identity=found["identity"],
         store_bytes=found["store-size"],
+        is_hybrid=found["hybrid"],
     )
 
 

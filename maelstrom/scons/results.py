@@ -231,6 +231,7 @@ class Tests:
                 broker=settings.broker,
                 identity=settings.identity,
                 store_bytes=settings.store_bytes,
+                is_hybrid=settings.is_hybrid,
                 slots=settings.slots or _plain_slots(settings),
                 ui="quiet" if is_silent else settings.ui,
                 junit=settings.junit,

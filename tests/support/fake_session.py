@@ -75,6 +75,9 @@ class Session:
         )
         return self._engine.submit(replace(job, spec=mapped, on_outcome=ended))
 
+    def cancel(self, job: int, *, even_running: bool) -> None:
+        """Nothing comes back that was given out."""
+
     def cancel_all(self, *, running: bool) -> None:
         """Take jobs back; break instead, as a broker that is gone, if the test asks for it."""
         _note(event="cancel", running=running)

@@ -48,6 +48,7 @@ CORES = (
     "broker/ledger.py",
     "worker/dispatcher.py",
     "client/router.py",
+    "client/sharing.py",
     "client/history.py",
     "client/testrun.py",
     "sandbox/plan.py",
