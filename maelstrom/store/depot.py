@@ -268,7 +268,10 @@ class Depot:
             assert store is not None, "there is a place for what is asked for"
             batch = [self._unasked.popleft() for _ in range(min(len(self._unasked), DIGESTS_MAX))]
             self._asked.update(batch)
-            wanted = tuple((digest, store.partial_bytes(digest)) for digest in batch)
+            wanted = tuple(
+                (digest, store.partial_bytes(digest) if digest.size >= PARTIAL_BYTES_MIN else 0)
+                for digest in batch
+            )
             self._line.connection.send(messages.Get(wanted))
 
     def absent(self, digest: Digest, reason: str) -> None:

@@ -33,7 +33,7 @@ from typing import BinaryIO
 from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.store import eviction, partial, tenancy
-from maelstrom.store.writer import MTIME_NS, BlobWriter, explained
+from maelstrom.store.writer import MTIME_NS, BlobWriter, explained, write_whole
 
 FORMAT_VERSION = 1
 CACHEDIR_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -220,11 +220,13 @@ class DiskStore:
 
     def read_part(self, digest: Digest, offset: int, length: int) -> tuple[bytes, bool]:
         """Return a part of a blob's content, and whether it is kept as a program."""
-        found = self._find(digest)
-        if found is None:
-            raise StoreError(f"blob {digest.short} is not in the store `{self.root}`")
+        found = self._blob_path(digest)
         with explained(found):
-            file = os.open(found, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                file = os.open(found, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                found += ".x"
+                file = os.open(found, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 content = os.pread(file, length, offset)
             finally:
@@ -238,8 +240,14 @@ class DiskStore:
     ) -> None:
         """Keep this content, which must be what the digest says."""
         if self._find(digest) is None:
-            with self.writer(digest, is_executable=is_executable) as writer:
-                writer.write(content)
+            self.put_new(digest, content, is_executable=is_executable)
+
+    def put_new(
+        self, digest: Digest, content: bytes | memoryview, *, is_executable: bool = False
+    ) -> None:
+        """Keep this content without looking whether it is here already."""
+        final = self._blob_path(digest) + (".x" if is_executable else "")
+        write_whole(self, digest, content, final, is_executable=is_executable)
 
     def put_file(self, digest: Digest, path: str) -> None:
         """Keep a copy of this file, which must be what the digest says."""
@@ -283,9 +291,9 @@ class DiskStore:
         with explained(self.root):
             partial.trim(self.root, size_bytes_max=self._limit // 10)
 
-    def temporary(self) -> Path:
+    def temporary(self) -> str:
         """Return a fresh path for unfinished things, on the same file system."""
-        return self._tmp / str(next(self._numbers))
+        return f"{self._tmp}/{next(self._numbers)}"
 
     def give(self, target: str | int) -> None:
         """Hand a file or directory that we made to the owner of the content."""

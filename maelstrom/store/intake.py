@@ -146,7 +146,7 @@ class Intake:
             if piece.digest in refused:
                 continue
             try:
-                self._store.put_bytes(piece.digest, own, is_executable=piece.is_executable)
+                self._store.put_new(piece.digest, own, is_executable=piece.is_executable)
                 stored.append(piece.digest)
             except StoreError as error:
                 refused[piece.digest] = error

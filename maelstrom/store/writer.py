@@ -48,13 +48,15 @@ class BlobWriter:
         if begun is not None:
             self._file, self._temporary = begun
             return
-        self._temporary = os.fspath(store.temporary())
+        self._temporary = store.temporary()
         with explained(self._temporary):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._file = os.open(self._temporary, flags, 0o600)
 
     def go_on(self, offset: int) -> None:
         """Take what is there up to here as written; raises StoreError if there is less."""
+        if not (offset or self._is_partial):
+            return
         with explained(self._temporary):
             if os.fstat(self._file).st_size < offset:
                 raise StoreError(f"less than {offset} bytes are here of blob {self._digest.short}")
@@ -101,11 +103,7 @@ class BlobWriter:
         found = Digest(self._state.hexdigest(), self.size)
         if found != self._digest:
             self.abort()
-            raise StoreError(
-                f"content {found.short} of {found.size} bytes was offered as "
-                f"{self._digest.short} of {self._digest.size} bytes",
-                hint="the file changed while it was being sent, or the other side is at fault",
-            )
+            raise _not_what_was_said(found, self._digest)
         try:
             with explained(self._final):
                 self._store.give(self._file)
@@ -146,6 +144,46 @@ class BlobWriter:
             self.commit()
         else:
             self.abort()
+
+
+def write_whole(
+    store: "DiskStore",
+    digest: Digest,
+    content: bytes | memoryview,
+    final: str,
+    *,
+    is_executable: bool,
+) -> None:
+    """Keep a blob that is here whole: as BlobWriter does, with as little as it takes."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest.hash or len(content) != digest.size:
+        raise _not_what_was_said(Digest(found, len(content)), digest)
+    temporary = store.temporary()
+    with explained(final):
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            store.give(file)
+            os.fchmod(file, 0o555 if is_executable else 0o444)
+            os.utime(file, ns=(time.time_ns(), MTIME_NS))
+            os.rename(temporary, final)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        finally:
+            os.close(file)
+    store.account(digest.size)
+
+
+def _not_what_was_said(found: Digest, said: Digest) -> StoreError:
+    return StoreError(
+        f"content {found.short} of {found.size} bytes was offered as "
+        f"{said.short} of {said.size} bytes",
+        hint="the file changed while it was being sent, or the other side is at fault",
+    )
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ class LayerBuilder:
 
     def _build(self, digest: Digest) -> None:
         manifest = Manifest.decode(self._store.read(digest))
-        private = self._store.temporary()
+        private = Path(self._store.temporary())
         try:
             with explained(private):
                 private.mkdir()

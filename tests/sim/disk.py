@@ -92,6 +92,8 @@ class Disk:
             raise StoreError(f"blob {digest.short} is not what it should be")
         self.blobs[digest] = bytes(content)
 
+    put_new = put_bytes
+
     def partial_bytes(self, digest: Digest) -> int:
         """Return how much is here to go on from."""
         return min(len(self.begun.get(digest, b"")), digest.size - 1)

@@ -1,0 +1,1 @@
+"""What it costs to bring a layer to a worker that has nothing."""
