@@ -9,7 +9,7 @@ import pytest
 
 from maelstrom.broker.status import State
 from maelstrom.model.ids import JobId
-from maelstrom.model.outcome import InfrastructureFault
+from maelstrom.model.outcome import Effects, Exited, InfrastructureFault
 from maelstrom.wire import messages
 from maelstrom.wire.greeting import Role
 from tests.support.secured import Secured, Trust, Visitor
@@ -208,8 +208,9 @@ async def test_a_job_can_be_followed_and_a_fault_is_told_with_all_that_took_part
     worker, client = await add_all(secured)
     job = JobId(next(iter(secured.broker.clients)), 1)
     fault = msgspec.msgpack.encode(InfrastructureFault("the slot was lost", "see there"))
+    done = msgspec.msgpack.encode(Exited(0, Effects()))
     worker.connection.send(messages.Report(job, 1, fault, is_fault=True))
-    worker.connection.send(messages.Report(job, 2, b"outcome", is_fault=False))
+    worker.connection.send(messages.Report(job, 2, done, is_fault=False))
     await until(client, messages.Ended)
     told = [
         (record.msg, record.fields["attempt"], record.fields.get("worker"))  # type: ignore[attr-defined]
