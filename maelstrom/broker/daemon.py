@@ -164,11 +164,12 @@ class Broker:
         token = secrets.token_hex(16)
         self.tokens[token] = peer
         peer.token = token
-        peer.connection.send(messages.Welcome(token, is_local))
+        peer.connection.send(messages.Welcome(token, is_local, jobs_max=peer.jobs_max))
 
     def resume(self, peer: ClientPeer | WorkerPeer, *, is_local: bool) -> None:
         """Let one in that is back by another connection."""
-        peer.connection.send(messages.Welcome(peer.token, is_local, is_resumed=True))
+        welcome = messages.Welcome(peer.token, is_local, is_resumed=True, jobs_max=peer.jobs_max)
+        peer.connection.send(welcome)
         if isinstance(peer, ClientPeer):
             peer.back()
             self.schedule(events.ClientBack(peer.id))
@@ -227,7 +228,7 @@ class Broker:
             elif submit is not None:
                 self.clients[job.client].jobs[job.number] = None
                 self.jobs[job] = Job(submit, attempt)
-                self.quotas.restore_job(self.clients[job.client].owner)
+                self.quotas.restore_job(self.clients[job.client].owner, len(submit.spec))
                 self.gather(gatherer.JobArrived(job, submit.layers))
         while self._tasks:
             await asyncio.gather(*self._tasks)
@@ -259,8 +260,8 @@ class Broker:
         if self.journal is not None:
             self.journal.leave(client.id)
         for job in client.jobs:
-            del self.jobs[JobId(client.id, job)]
-            self.quotas.end_job(client.owner)
+            spec = self.jobs.pop(JobId(client.id, job)).submit.spec
+            self.quotas.end_job(client.owner, len(spec))
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
         self.ending.look()
@@ -270,7 +271,8 @@ class Broker:
         check_job(submit)
         if submit.number in client.jobs:
             raise SpecError(f"job {submit.number} was submitted twice")
-        if submit.may_be_cached and self.results is not None:
+        # One who does not take his outcomes gets no more of them than his jobs have slots.
+        if submit.may_be_cached and self.results is not None and not client.is_held_up:
             known = self.results.find(submit.spec)
             if known is not None:
                 client.tell(submit.number, known, is_cached=True)
@@ -418,10 +420,10 @@ class Broker:
         self._tell_encoded(job, encode(outcome))
 
     def _tell_encoded(self, job: JobId, outcome: bytes) -> None:
-        del self.jobs[job]
+        spec = self.jobs.pop(job).submit.spec
         client = self.clients[job.client]
         del client.jobs[job.number]
-        self.quotas.end_job(client.owner)
+        self.quotas.end_job(client.owner, len(spec))
         self.counts.ended += 1
         if self.journal is not None:
             self.journal.end(job, outcome)

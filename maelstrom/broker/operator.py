@@ -25,7 +25,8 @@ FROM_OPERATOR: Codec[messages.AdminToBroker] = Codec(messages.AdminToBroker)
 DRAINED, LIMITS = "drained", "limits"
 """Kinds of settings in the journal."""
 _Change = messages.Drain | messages.CancelJobs | messages.LimitClient | messages.Stop
-_FIELDS = {"jobs": "jobs", "bytes": "size_bytes", "slots": "slots", "priority": "priority"}
+_FIELDS = {"jobs": "jobs", "bytes": "size_bytes", "slots": "slots", "priority": "priority",
+           "specs": "spec_bytes"}  # fmt: skip
 
 
 class OperatorPeer(Peer):

@@ -16,8 +16,12 @@ from maelstrom.wire.outbox import Outbox
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
 
-UNHEARD_BYTES_MAX = 512 << 20
-"""Of outcomes that a client does not say it has."""
+UNHEARD_BYTES_HIGH = 32 << 20
+"""Of outcomes that a client does not say it has: beyond that none of its jobs is begun."""
+UNHEARD_BYTES_MAX = 256 << 20
+"""Beyond that it is given up: what ran still ended, and it asked for yet more."""
+OUTCOME_BYTES = 128
+"""What an outcome counts besides its content."""
 
 _FROM_CLIENT: Codec[messages.ClientToBroker] = Codec(messages.ClientToBroker)
 _FROM_WORKER: Codec[messages.WorkerToBroker] = Codec(messages.WorkerToBroker)
@@ -170,7 +174,14 @@ class ClientPeer(LastingPeer):
         self._outbox: Outbox[tuple[int, bytes]] = Outbox()
         self._unsure: list[tuple[int, bytes]] = []
         self._unheard_bytes = 0
+        self.is_held_up = False
+        """Whether its jobs wait until it takes the outcomes it has."""
         connection.on_heard = self._heard
+
+    @property
+    def jobs_max(self) -> int:
+        """How many jobs it may have."""
+        return self.broker.quotas.of(self.owner).jobs
 
     def belong(self, owner: str) -> None:
         """Know whose it was before our restart, if he had a certificate."""
@@ -183,20 +194,37 @@ class ClientPeer(LastingPeer):
         connection.on_heard = self._heard
         self._unsure += self._outbox.restart()
         self._unheard_bytes = 0
+        self.is_held_up = False
 
     def tell(self, number: int, outcome: bytes, *, is_cached: bool = False) -> None:
         """Send it an outcome."""
         if self.connection.is_watched:
             self._outbox.keep((number, outcome))
-            self._unheard_bytes += len(outcome)
+            self._unheard_bytes += len(outcome) + OUTCOME_BYTES
+            self._weigh()
             if self._unheard_bytes > UNHEARD_BYTES_MAX:
                 self.connection.refuse(ProtocolError("outcomes are not said to have come"))
         self.connection.send(messages.Ended(number, outcome, is_cached))
 
     def _heard(self, count: int) -> None:
         for number, outcome in self._outbox.heard(count):
-            self._unheard_bytes -= len(outcome)
+            self._unheard_bytes -= len(outcome) + OUTCOME_BYTES
             self.broker.heard(self, number)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Let its jobs wait while it does not take what they left, and go on when it does."""
+        limit = UNHEARD_BYTES_HIGH // 2 if self.is_held_up else UNHEARD_BYTES_HIGH
+        if (self._unheard_bytes > limit) != self.is_held_up:
+            self.is_held_up = not self.is_held_up
+            # Not now: the scheduler may be in the middle of saying what there is to tell.
+            asyncio.get_running_loop().call_soon(self._hold_up)
+
+    def _hold_up(self) -> None:
+        # While it is absent, its jobs wait anyhow; and then it has what it has.
+        if not self.is_absent and self.id in self.broker.clients:
+            event = events.ClientAbsent if self.is_held_up else events.ClientBack
+            self.broker.schedule(event(self.id))
 
     def restore(self, number: int, outcome: bytes) -> None:
         """Know an outcome from before our restart, of which it did not hear."""
@@ -258,6 +286,7 @@ class WorkerPeer(LastingPeer):
     def __init__(self, broker: "Broker", connection: Connection) -> None:
         super().__init__(broker, connection)
         self.id = WorkerId(broker.next_number())
+        self.jobs_max = 0
         self.is_leaving = False
 
     def received(self, message: messages.WorkerToBroker) -> None:

@@ -14,6 +14,7 @@ from maelstrom.errors import InfrastructureError
 
 JOBS_MAX = 1_000_000
 BYTES_MAX = 64 << 30
+SPEC_BYTES_MAX = 1 << 30
 
 
 class Busy(InfrastructureError):
@@ -30,6 +31,8 @@ class Quota(NamedTuple):
     """At a time; 0 for as many as there are."""
     priority: int = 0
     """Among clients: those of a higher one get slots first."""
+    spec_bytes: int = SPEC_BYTES_MAX
+    """Of the specs of jobs that have not ended: they are in the broker's memory."""
 
     def __str__(self) -> str:
         slots = f"{self.slots} slots" if self.slots else "any number of slots"
@@ -43,6 +46,7 @@ NO_QUOTA = Quota()
 class _Usage:
     jobs: int = 0
     size_bytes: int = 0
+    spec_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -72,12 +76,21 @@ class Quotas:
                 f"the broker is busy: {owner} has {usage.jobs} jobs, and may have no more",
                 hint=f"submit fewer at a time, or have it raised: maelstrom-admin limit {owner}",
             )
+        if usage.spec_bytes + size_bytes > self.of(owner).spec_bytes:
+            raise Busy(
+                f"the broker is busy: {owner} has jobs whose specs are of {usage.spec_bytes} "
+                f"bytes, and {size_bytes} more are too many",
+                hint=f"submit fewer at a time, or have it raised: maelstrom-admin limit {owner}",
+            )
         self._take_bytes(owner, usage, size_bytes)
         usage.jobs += 1
+        usage.spec_bytes += size_bytes
 
-    def restore_job(self, owner: str) -> None:
+    def restore_job(self, owner: str, size_bytes: int) -> None:
         """Count a job from before our restart, whatever the limits are now."""
-        self._usage.setdefault(owner, _Usage()).jobs += 1
+        usage = self._usage.setdefault(owner, _Usage())
+        usage.jobs += 1
+        usage.spec_bytes += size_bytes
 
     def take_content(self, owner: str, size_bytes: int) -> None:
         """Count content that a client gives; raises Busy."""
@@ -93,10 +106,11 @@ class Quotas:
             )
         usage.size_bytes += size_bytes
 
-    def end_job(self, owner: str) -> None:
+    def end_job(self, owner: str, size_bytes: int) -> None:
         """A job has ended, or its client left."""
         usage = self._usage[owner]
         usage.jobs -= 1
+        usage.spec_bytes -= size_bytes
         if not usage.jobs:
             del self._usage[owner]
 

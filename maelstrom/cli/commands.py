@@ -114,6 +114,13 @@ def _open_tls(
     help="How much one client may give for the jobs it has.",
 )
 @click.option(
+    "--client-specs",
+    type=SizeType(),
+    default="1G",
+    show_default=True,
+    help="How much of it may be specs of jobs that have not ended, which are in memory.",
+)
+@click.option(
     "--client-slots",
     type=click.IntRange(0),
     default=0,
@@ -154,6 +161,7 @@ def broker(
     journal: Path | None,
     client_jobs: int,
     client_bytes: int,
+    client_specs: int,
     client_slots: int,
     drain_time: float,
     http_port: int | None,
@@ -199,7 +207,7 @@ def broker(
     lists = () if ca is None else (ca / "crl.pem",)
     access = Access(_open_tls(listen, identity, Role.BROKER, lists), authority)
     kept = journal or store.with_name(f"{store.name}-journal.sqlite")
-    quota = Quota(client_jobs, client_bytes, client_slots)
+    quota = Quota(client_jobs, client_bytes, client_slots, spec_bytes=client_specs)
     http = None if http_port is None else (http_host, http_port)
     asyncio.run(
         serve_address(

@@ -5,16 +5,20 @@ Rules of this file:
 2. Before the connection stands, jobs are kept; then they leave in the order they came.
 3. A job that was taken back before it left never leaves.
 4. After a failure every job, old and new, hears of that failure.
-5. When the connection breaks, nothing is told. A broker that knows us still is told which jobs have
+5. The broker has no more of our jobs than it takes at a time; the rest waits here, in its order.
+6. When the connection breaks, nothing is told. A broker that knows us still is told which jobs have
    no outcome, and given those it does not know; another one is given all that are still wanted.
 """
 
+from collections import deque
 from typing import TypeAlias, assert_never
 
 import msgspec
 
 from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import Cancelled, InfrastructureFault, Outcome
+
+JOBS_MAX = 1_000_000
 
 # Events
 
@@ -36,6 +40,8 @@ class Connected(msgspec.Struct, frozen=True):
     """The broker is there, and knows us from before if `is_resumed`."""
 
     is_resumed: bool = False
+    jobs_max: int = JOBS_MAX
+    """How many jobs it takes from us that have not ended."""
 
 
 class Disconnected(msgspec.Struct, frozen=True):
@@ -138,7 +144,11 @@ class Router:
     def __init__(self) -> None:
         # A job's value tells whether it was given to the broker.
         self._jobs: dict[int, bool] = {}
-        # Those that were taken back after that, and whether they are to be killed.
+        # Those that were not, in their order, and some that are over.
+        self._waiting: deque[int] = deque()
+        self._given = 0
+        self._jobs_max = 0
+        # Those that were taken back after they were given, and whether they are to be killed.
         self._taken_back: dict[int, bool] = {}
         self._is_connected = False
         self._failure: InfrastructureFault | None = None
@@ -154,13 +164,13 @@ class Router:
                 return [TellStatus(job, worker)] if job in self._jobs else []
             case TakenBack(job, even_running):
                 return self._take_back(job, even_running=even_running)
-            case Connected(is_resumed):
-                return self._connect(is_resumed=is_resumed)
+            case Connected():
+                return self._connect(event)
             case Disconnected():
                 self._is_connected = False
                 return []
             case Forgotten(jobs):
-                return self._give([job for job in dict.fromkeys(jobs) if job in self._jobs])
+                return self._forget([job for job in dict.fromkeys(jobs) if self._jobs.get(job)])
             case Failed(message, hint):
                 return self._fail(InfrastructureFault(message, hint))
             case Wanted(digests):
@@ -172,40 +182,58 @@ class Router:
         assert job not in self._jobs, "a job is submitted once"
         if self._failure is not None:
             return [TellOutcome(job, self._failure)]
-        self._jobs[job] = self._is_connected
-        return [SendJob(job)] if self._is_connected else []
+        self._jobs[job] = False
+        self._waiting.append(job)
+        return self._give()
 
     def _take_back(self, job: int, *, even_running: bool) -> list[Instruction]:
-        is_sent = self._jobs.get(job)
-        if is_sent is None:
+        is_given = self._jobs.get(job)
+        if is_given is None:
             return []
-        if not is_sent:
+        if not is_given:
             return self._end(job, Cancelled())
         self._taken_back[job] = even_running or self._taken_back.get(job, False)
         return [SendCancel(job, even_running)] if self._is_connected else []
 
     def _end(self, job: int, outcome: Outcome) -> list[Instruction]:
-        del self._jobs[job]
+        self._given -= self._jobs.pop(job)
         self._taken_back.pop(job, None)
-        return [TellOutcome(job, outcome)]
+        return [TellOutcome(job, outcome), *self._give()]
 
-    def _connect(self, *, is_resumed: bool) -> list[Instruction]:
+    def _connect(self, event: Connected) -> list[Instruction]:
         self._is_connected = True
-        known = [job for job, is_sent in self._jobs.items() if is_sent and is_resumed]
-        done: list[Instruction] = [SendResume(tuple(known))] if is_resumed else []
-        done += [SendCancel(job, self._taken_back[job]) for job in known if job in self._taken_back]
-        return done + self._give(
-            [job for job, is_sent in self._jobs.items() if not (is_sent and is_resumed)]
-        )
+        self._jobs_max = event.jobs_max
+        given = [job for job, is_given in self._jobs.items() if is_given]
+        if not event.is_resumed:
+            return self._forget(given)
+        cancels = [
+            SendCancel(job, self._taken_back[job]) for job in given if job in self._taken_back
+        ]
+        return [SendResume(tuple(given)), *cancels, *self._give()]
 
-    def _give(self, jobs: list[int]) -> list[Instruction]:
-        """Give jobs to a broker that does not know them, unless they are not wanted any more."""
+    def _forget(self, jobs: list[int]) -> list[Instruction]:
+        """Give jobs once more that the broker does not know, unless they are not wanted now."""
         done: list[Instruction] = []
+        again = []
         for job in jobs:
+            self._given -= self._jobs[job]
+            self._jobs[job] = False
             if job in self._taken_back:
-                done += self._end(job, Cancelled())
+                del self._jobs[job], self._taken_back[job]
+                done.append(TellOutcome(job, Cancelled()))
             else:
+                again.append(job)
+        self._waiting.extendleft(reversed(again))
+        return done + self._give()
+
+    def _give(self) -> list[Instruction]:
+        """Give the broker what it has room for."""
+        done: list[Instruction] = []
+        while self._is_connected and self._waiting and self._given < self._jobs_max:
+            job = self._waiting.popleft()
+            if self._jobs.get(job) is False:
                 self._jobs[job] = True
+                self._given += 1
                 done.append(SendJob(job))
         return done
 
@@ -214,6 +242,8 @@ class Router:
             self._failure = failure
         self._is_connected = False
         jobs, self._jobs = list(self._jobs), {}
+        self._given = 0
+        self._waiting.clear()
         self._taken_back.clear()
         return [TellOutcome(job, self._failure) for job in jobs]
 
@@ -226,6 +256,9 @@ class Router:
         """Assert what must be true between two events."""
         assert not (self._failure and self._is_connected), "after a failure nothing is connected"
         assert not (self._failure and self._jobs), "after a failure nobody waits"
-        if self._is_connected:
-            assert all(self._jobs.values()), "all jobs are with the broker while it is there"
+        assert self._given == sum(self._jobs.values()), "what the broker has is counted"
+        if self._is_connected and self._given < self._jobs_max:
+            assert all(self._jobs.values()), "all jobs that it has room for are with the broker"
+        waiting = [job for job in self._waiting if self._jobs.get(job) is False]
+        assert len(waiting) == len(self._jobs) - self._given, "what was not given waits, once"
         assert all(self._jobs.get(job) for job in self._taken_back), "what waits leaves no trace"

@@ -359,7 +359,7 @@ class Session:
                 self._handle(router.Wanted(digests))
             case messages.Unknown(numbers):
                 self._handle(router.Forgotten(numbers))
-            case messages.Welcome(token, is_local, is_resumed):
+            case messages.Welcome(token, is_local, is_resumed, jobs_max):
                 assert self._uploader is not None
                 assert self._connection is not None
                 self._token = token
@@ -368,7 +368,7 @@ class Session:
                     self._is_away = False
                     self._note("the broker is there again")
                 self._uploader.welcomed(self._connection, token, is_local=is_local)
-                self._handle(router.Connected(is_resumed))
+                self._handle(router.Connected(is_resumed, jobs_max or router.JOBS_MAX))
             case messages.Ping() | messages.Goodbye():
                 pass
             case _:

@@ -31,7 +31,7 @@ COUNTED_MAX = 32
 COUNTED_BYTES_MAX = 1 << 20
 """Of messages that their sender keeps: beyond that he hears of them before the next heartbeat."""
 GREETING_S_MAX = 10.0
-OUTGOING_BYTES_MAX = 512 << 20
+OUTGOING_BYTES_MAX = 128 << 20
 
 T = TypeVar("T")
 encode = msgspec.msgpack.Encoder().encode

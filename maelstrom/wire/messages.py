@@ -43,6 +43,8 @@ class Welcome(Message, frozen=True, tag=2):
     """Whether paths of your files mean the same to me: then offer content as paths."""
     is_resumed: bool = False
     """Whether I know you by the token of your hello. A client says Resume then."""
+    jobs_max: int = 0
+    """How many jobs a client may have here that have not ended; one more is refused."""
 
 
 # Client to broker

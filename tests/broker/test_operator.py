@@ -153,7 +153,7 @@ async def test_jobs_of_a_client_can_be_taken_back(secured: Secured) -> None:
         (
             messages.LimitClient("bob", {"gpus": 1}),
             "there is no limit `gpus`",
-            "there are jobs, bytes, slots, priority",
+            "there are jobs, bytes, slots, priority, specs",
         ),
         (messages.LimitClient("bob", {"slots": -1}), "-1 cannot be a limit of slots", ""),
     ],

@@ -34,7 +34,7 @@ def test_jobs_are_counted_until_they_end() -> None:
     with pytest.raises(Busy, match="the broker is busy: client/ann has 2 jobs"):
         quotas.take_job("client/ann", 1)
     quotas.take_job("client/bob", 1)
-    quotas.end_job("client/ann")
+    quotas.end_job("client/ann", 1)
     quotas.take_job("client/ann", 1)
 
 
@@ -47,9 +47,19 @@ def test_bytes_count_from_the_first_job_to_the_last() -> None:
     with pytest.raises(Busy):
         quotas.take_job("client/ann", 1)
     assert quotas.usage("client/ann") == (1, 10)
-    quotas.end_job("client/ann")
+    quotas.end_job("client/ann", 4)
     assert quotas.usage("client/ann") == (0, 0)
     quotas.take_content("client/ann", 10)
+
+
+def test_specs_count_as_long_as_their_jobs() -> None:
+    quotas = Quotas(Quota(spec_bytes=10))
+    quotas.take_job("client/ann", 6)
+    with pytest.raises(Busy, match="specs are of 6 bytes, and 5 more are too many"):
+        quotas.take_job("client/ann", 5)
+    quotas.take_job("client/ann", 4)
+    quotas.end_job("client/ann", 6)
+    quotas.take_job("client/ann", 5)
 
 
 def test_one_client_may_have_other_limits_than_all() -> None:
