@@ -64,7 +64,11 @@ def real(node: Any) -> Any:
 
 
 def is_there(node: Any) -> bool:
-    """Whether a node is a target, or a file or directory that exists."""
+    """Whether a node is a target or holds one, or is a file or directory that exists."""
+    if isinstance(node, SCons.Node.FS.Dir):
+        # SCons could make any directory, if somebody wanted it.
+        is_made = node.has_explicit_builder() or any(made(node, ()))
+        return is_made or os.path.isdir(real(node).get_abspath())
     if node.has_builder() or node.side_effect:
         return True
     if node.get_dir() is not None and real(node).exists():
@@ -96,9 +100,10 @@ def _inside(
     complain: Complaint, keyword: str, directory: Any, ignore: tuple[str, ...]
 ) -> Iterator[Any]:
     root = real(directory).get_abspath()
-    if not os.path.isdir(root) and not directory.entries.keys() - {".", ".."}:
-        raise complain(f"{keyword}: the directory {str(directory)!r} does not exist")
     patterns = (*IGNORED, *ignore)
+    if not is_there(directory):
+        complain.unless_built(keyword, directory)
+    complain.directories.append((directory, patterns))
     names = []
     for path, directories, files in os.walk(root):
         here = os.path.relpath(path, root)
@@ -113,7 +118,7 @@ def _inside(
                 "use a MaelstromLayer"
             )
     found = {directory.File(name): None for name in names}
-    found.update(dict.fromkeys(_made(directory, "", patterns)))
+    found.update(dict.fromkeys(made(directory, patterns)))
     yield from found
 
 
@@ -127,13 +132,16 @@ def _check_kind(complain: Complaint, keyword: str, path: str) -> None:
         raise complain(f"{keyword}: {path!r} is no regular file; leave it out with ignore=")
 
 
-def _made(directory: Any, here: str, patterns: tuple[str, ...]) -> Iterator[Any]:
-    """Return files that some builder will put into the directory."""
+def made(directory: Any, patterns: tuple[str, ...], here: str = "") -> Iterator[Any]:
+    """Return files that some builder will put into the directory, as far as is known now."""
     for name, entry in sorted(directory.entries.items()):
         if name in (".", "..") or _matches(here or ".", name, patterns):
             continue
+        if type(entry) is SCons.Node.FS.Entry and entry.has_builder():
+            # Until it is built nothing tells SCons that it is a file.
+            entry.disambiguate()
         if isinstance(entry, SCons.Node.FS.Dir):
-            yield from _made(entry, posixpath.join(here, name), patterns)
+            yield from made(entry, patterns, posixpath.join(here, name))
         elif isinstance(entry, SCons.Node.FS.File) and entry.has_builder():
             yield entry
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import SCons.Errors
+import SCons.Node.FS
 import SCons.Util
 
 from maelstrom.scons import options
@@ -50,13 +51,20 @@ class Complaint:
         self._where = f"{builder}({name!r})"
         self.doubts: list[tuple[Any, SCons.Errors.UserError]] = []
         """Files that are not there, and what is wrong if no later line builds them."""
+        self.directories: list[tuple[Any, tuple[str, ...]]] = []
+        """Into these later lines may build more, but for what is ignored."""
 
     def __call__(self, message: str) -> SCons.Errors.UserError:
         return SCons.Errors.UserError(f"{self._where}: {message}")
 
     def unless_built(self, keyword: str, node: Any) -> None:
         """Complain when all has been read, with the present line, if nothing builds a file."""
-        error = self(f"{keyword}: {str(node)!r} does not exist, and nothing builds it")
+        what = (
+            f"the directory {str(node)!r}"
+            if isinstance(node, SCons.Node.FS.Dir)
+            else repr(str(node))
+        )
+        error = self(f"{keyword}: {what} does not exist, and nothing builds it")
         error.place = traceback.extract_stack()
         self.doubts.append((node, error))
 

@@ -79,6 +79,7 @@ class Tests:
         self.tests: dict[Any, Test] = {}
         self.layers: dict[Any, Layer] = {}
         self._doubts: list[tuple[Any, SCons.Errors.UserError]] = []
+        self._directories: list[tuple[Any, Any, tuple[str, ...]]] = []
         self._unseen: set[Any] = set()
         self._selected: dict[Any, None] = {}
         self._submitted: set[Any] = set()
@@ -107,20 +108,25 @@ class Tests:
                     )
             break
         self.tests[stamp] = test
-        self._doubts += complain.doubts
+        self._remember(stamp, complain)
 
     def declare_layer(self, manifest: Any, layer: Layer, complain: Complaint) -> None:
         """Take in a layer."""
         if manifest in self.layers:
             raise complain("there are two layers of this name")
         self.layers[manifest] = layer
+        self._remember(manifest, complain)
+
+    def _remember(self, target: Any, complain: Complaint) -> None:
         self._doubts += complain.doubts
+        self._directories += [(target, *directory) for directory in complain.directories]
 
     # What the runner asks and tells.
 
     def interest(self) -> runner.Interest:
         """Return what the runner needs of us."""
         return runner.Interest(
+            on_read=self._on_read,
             on_begin=self._on_begin,
             is_test=self._is_test,
             has_more=lambda: bool(self._unseen),
@@ -129,6 +135,12 @@ class Tests:
             on_stop=self._on_stop,
             on_end=self._on_end,
         )
+
+    def _on_read(self) -> None:
+        """Have tests and layers need what lines after their own build into their directories."""
+        for target, directory, patterns in self._directories:
+            self._add(target, files.made(directory, patterns))
+        self._directories.clear()
 
     def _on_begin(self, top: list[Any]) -> None:
         """Find the tests among the targets: only for them the runner looks ahead."""
@@ -146,6 +158,17 @@ class Tests:
                 self._selected[node] = None
             elif isinstance(node, SCons.Node.Alias.Alias):
                 todo += node.children()
+
+    def _add(self, target: Any, found: Iterable[Any]) -> None:
+        known = set(target.sources)
+        new = [node for node in found if node not in known]
+        if not new:
+            return
+        target.add_source(new)
+        target.get_executor().add_sources(new)
+        if target in self.tests:
+            test = self.tests[target]
+            self.tests[target] = test._replace(data=(*test.data, *new))
 
     def _is_test(self, node: Any) -> bool:
         return node in self.tests

@@ -108,6 +108,8 @@ def leave(pending: Pending) -> None:
 class Interest(NamedTuple):
     """What the runner asks and tells those who own the tests."""
 
+    on_read: Callable[[], None]
+    """All SConscripts have been read."""
     on_begin: Callable[[list[Any]], None]
     """A build begins, of these nodes."""
     is_test: Callable[[Any], bool]
@@ -413,7 +415,10 @@ def install(interest: Interest) -> None:
 
         def __init__(self, jobs: int, taskmaster: Any) -> None:
             super().__init__(jobs, taskmaster)
-            self.is_ours = taskmaster.tasker is SCons.Script.Main.BuildTask
+            main = SCons.Script.Main
+            self.is_ours = taskmaster.tasker is main.BuildTask
+            if self.is_ours or taskmaster.tasker in (main.QuestionTask, main.CleanTask):
+                interest.on_read()
             if self.is_ours:
                 stack_kib = module.explicit_stack_size or module.default_stack_size
                 interest.on_begin(taskmaster.original_top)

@@ -186,6 +186,30 @@ def test_data_is_watched_and_modes_too(project: Project) -> None:
     assert project.scons("test").has("is up to date")
 
 
+def test_a_directory_of_data_holds_what_later_lines_build(project: Project) -> None:
+    project.write(
+        t_dot_sh="#!/bin/sh\ncat made/deep/in.txt made/here.txt; [ -e made/no.orig ] && exit 3\n"
+        "[ $(cat made/deep/in.txt) = right ]\n",
+        in_dot_txt="right\n",
+        made__here_dot_txt="here\n",
+    )
+    (project.root / "t.sh").chmod(0o755)
+    project.sconstruct(
+        "env.MaelstromLayer('l', paths=[Dir('later')])\n"
+        "env.MaelstromTest('t', 't.sh', data=[Dir('made')], ignore=['*.orig'])\n"
+        "env.Command('made/deep/in.txt', 'in.txt', 'cp $SOURCE $TARGET')\n"
+        "env.Command(['made/no.orig', 'later/x'], 'in.txt', 'touch $TARGETS')\n"
+    )
+    assert project.scons("test").has("1 passed")
+    assert not (project.root / "made/no.orig").exists()
+    assert project.scons("test").has("is up to date")
+    project.put("in.txt", "wrong\n")
+    assert project.scons("-q", "test").status == 1
+    assert project.scons("test").has("1 failed", "wrong")
+    assert project.scons(".maelstrom/layers/l.manifest").status == 0
+    assert (project.root / "later/x").exists()
+
+
 def test_keywords_are_part_of_what_is_watched(project: Project) -> None:
     project.write(t_dot_sh='#!/bin/sh\n[ "$COLOUR" = "${1:-red}" ] && [ "$PWD" = "$2" ]\n')
     (project.root / "t.sh").chmod(0o755)
