@@ -30,6 +30,12 @@ class Shape(NamedTuple):
     groups: tuple[str, ...] = ()
     """Of each of these, one job of a client runs at a time, wherever."""
 
+    def __str__(self) -> str:
+        if self.is_alone:
+            return "a worker of its own"
+        slots = "a slot" if self.slots == 1 else f"{self.slots} slots"
+        return ", ".join([slots, *(f"{amount} of `{name}`" for name, amount in self.tokens)])
+
     def __deepcopy__(self, memo: dict[int, object]) -> "Shape":
         """A copied core knows PLAIN by identity, too."""
         return self

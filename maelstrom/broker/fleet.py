@@ -13,12 +13,12 @@ Rules of this file:
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-from maelstrom.broker.books import PLAIN, Shape, Worker
+from maelstrom.broker.books import PLAIN, Job, Shape, Worker
 from maelstrom.broker.queue import STALE_MIN
 from maelstrom.model.digest import Digest
-from maelstrom.model.ids import WorkerId
+from maelstrom.model.ids import ClientId, WorkerId
 
 SHAPES_MAX = 64
 WARM_TRIES_MAX = 8
@@ -190,6 +190,23 @@ class Fleet:
                 name = self._held[shape]
                 self._unhold(self.workers[name])
                 self.touch(name)
+
+    def lacks(self, job: Job, groups: Container[tuple[ClientId, str]]) -> str:
+        """Say for a person what a job waits for; empty if it would be given out now."""
+        shape = job.shape
+        for group in shape.groups:
+            if (job.name.client, group) in groups:
+                return f"another job of `{group}` runs"
+        here = [worker for worker in self.workers.values() if worker.is_open]
+        if not here:
+            return "no worker is here"
+        if any(w.fits(shape) and w.held_for in (None, shape) for w in here):
+            return ""
+        if not any(worker.could_fit(shape) for worker in here):
+            return f"no worker that is here has {shape}"
+        if shape in self._held:
+            return "a worker is held for it, and not free yet"
+        return f"{shape} to be free"
 
     # Whom to take a job from
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from maelstrom.broker.journal import Journal
 
 FROM_OPERATOR: Codec[messages.AdminToBroker] = Codec(messages.AdminToBroker)
+ORDER_MAX = 1000
 DRAINED, LIMITS = "drained", "limits"
 """Kinds of settings in the journal."""
 _Change = messages.Drain | messages.CancelJobs | messages.LimitClient | messages.Stop
@@ -38,6 +39,9 @@ class OperatorPeer(Peer):
             case messages.AskState():
                 body = msgspec.json.encode(self.broker.observer.look())
                 self.connection.send(messages.StateIs(body))
+            case messages.AskOrder(count):
+                body = msgspec.json.encode(self.broker.observer.order(min(count, ORDER_MAX)))
+                self.connection.send(messages.OrderIs(body))
             case (
                 messages.Drain() | messages.CancelJobs() | messages.LimitClient() | messages.Stop()
             ):

@@ -144,6 +144,18 @@ class Queue:
             self._hold_for(share.owner, slots)
             self._moved[client] = None
 
+    def turns(self) -> list[tuple[int, int, int, ClientId]]:
+        """Return what the turns of those go by who take any, in no order."""
+        return [
+            (-share.owner.priority, share.held, share.served, client)
+            for client, share in self._shares.items()
+            if self._may_take(share)
+        ]
+
+    def heaps(self, client: ClientId) -> Iterable[list[Place]]:
+        """Return a client's jobs, those that were taken out, too; to be looked at."""
+        return self._shares[client].heaps.values()
+
     def held(self, client: ClientId) -> int:
         """How many slots all clients of this one's owner hold."""
         return self._shares[client].owner.held

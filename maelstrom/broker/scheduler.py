@@ -53,6 +53,7 @@ from maelstrom.broker.events import (
 )
 from maelstrom.broker.fleet import Fleet
 from maelstrom.broker.invariants import check
+from maelstrom.broker.order import Planned, explain
 from maelstrom.broker.queue import Queue
 from maelstrom.broker.trash import Trash
 from maelstrom.model.ids import ClientId, JobId, WorkerId
@@ -177,14 +178,12 @@ class Scheduler:
         doomed = {s for s in self._queue.shapes() if not self._fleet.is_possible(s)}
         done: list[Instruction] = []
         for job in self._queue.take(doomed) if doomed else ():
-            shape = job.shape
-            what = [f"{shape.slots} slots", *(f"{n} of `{name}`" for name, n in shape.tokens)]
             largest = max(worker.slots for worker in self._workers.values())
             self._forget(job)
             done.append(
                 Fail(
                     job.name,
-                    f"no worker accepts a job that needs {', '.join(what)}",
+                    f"no worker accepts a job that needs {job.shape}",
                     f"the largest worker has {largest} slots",
                     is_clients_fault=True,
                 )
@@ -475,6 +474,10 @@ class Scheduler:
     def held(self, client: ClientId) -> int:
         """How many slots the jobs of a client's owner hold."""
         return self._queue.held(client)
+
+    def order(self, count: int) -> list[Planned]:
+        """The first jobs that would be given out, and why in this order."""
+        return list(explain(self._queue, count, lambda job: self._fleet.lacks(job, self._groups)))
 
     def jobs_of(self, worker: WorkerId) -> list[JobId]:
         """What a worker was given and has not answered yet."""

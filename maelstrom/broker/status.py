@@ -52,6 +52,20 @@ class ClientState(msgspec.Struct, frozen=True):
     priority: int = 0
 
 
+class NextJob(msgspec.Struct, frozen=True):
+    """A job that waits, and what its place comes from; see order.py."""
+
+    job: str
+    client: str
+    held: int
+    served: int
+    client_priority: int
+    priority: int
+    estimate_s: float
+    is_retry: bool
+    waits_for: str
+
+
 class Sample(msgspec.Struct, frozen=True):
     """One moment."""
 
@@ -125,6 +139,24 @@ class Observer:
                 )
             )
         return tuple(sorted(found, key=lambda worker: worker.name))
+
+    def order(self, count: int) -> tuple[NextJob, ...]:
+        """Return the jobs that are next, and why."""
+        clients = self._broker.clients
+        return tuple(
+            NextJob(
+                str(each.job),
+                clients[each.job.client].owner,
+                each.held,
+                each.served,
+                each.owner_priority,
+                each.priority,
+                each.estimate_s,
+                each.is_retry,
+                each.waits_for,
+            )
+            for each in self._broker.scheduler.order(count)
+        )
 
     def _client(self, client: "ClientPeer") -> ClientState:
         quotas = self._broker.quotas

@@ -7,7 +7,7 @@ import click
 from maelstrom import __version__
 from maelstrom.cli.authority import ca
 from maelstrom.cli.ending import end
-from maelstrom.cli.operating import cancel, drain, limit, status, stop, undrain
+from maelstrom.cli.operating import cancel, drain, explain_order, limit, status, stop, undrain
 
 PROGRAM = "maelstrom-admin"
 
@@ -21,7 +21,7 @@ def admin() -> None:
     """
 
 
-for command in (ca, status, drain, undrain, limit, cancel, stop):
+for command in (ca, status, explain_order, drain, undrain, limit, cancel, stop):
     admin.add_command(command)
 
 

@@ -1,13 +1,13 @@
 """`maelstrom-admin status|drain|undrain|limit|cancel|stop`: what an operator says to a broker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from maelstrom.broker.status import State
+from maelstrom.broker.status import NextJob, State
 from maelstrom.cli.config import Program
 from maelstrom.cli.options import AddressType, SizeType
 from maelstrom.trust.identity import Role as TrustRole
@@ -21,7 +21,7 @@ from maelstrom.wire.greeting import Role
 _FROM_BROKER: Codec[messages.BrokerToAdmin] = Codec(messages.BrokerToAdmin)
 
 F = TypeVar("F", bound=Callable[..., Any])
-M = TypeVar("M", messages.Done, messages.StateIs)
+M = TypeVar("M", messages.Done, messages.StateIs, messages.OrderIs)
 
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -84,6 +84,37 @@ def status(broker: Address | None, identity: Path | None, is_json: bool) -> None
         click.echo(
             f"client   {client.name:20} {client.jobs} jobs, {limits}{first}, {client.peer}{absent}"
         )
+
+
+@_command("explain-order")
+@click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--json", "is_json", is_flag=True, help="All of it, for programs.")
+def explain_order(broker: Address | None, identity: Path | None, count: int, is_json: bool) -> None:
+    """Show which jobs are next, and why in this order.
+
+    Clients take turns: first by their priority, then who holds the fewest slots, then who was
+    served least. Of one client's jobs first come those a lost worker had, then the higher priority,
+    then the longest, then who came first.
+    """
+    body = _ask(broker, identity, messages.AskOrder(count), messages.OrderIs).body
+    if is_json:
+        click.echo(msgspec.json.format(body, indent=2))
+        return
+    jobs = msgspec.json.decode(body, type=tuple[NextJob, ...])
+    for place, job in enumerate(jobs, 1):
+        click.echo(f"{place:4} {job.job:10} {job.client:16} {'; '.join(_reasons(job))}")
+    if not jobs:
+        click.echo("no job waits of a client that is here and may have more slots")
+
+
+def _reasons(job: NextJob) -> Iterator[str]:
+    before = f"of priority {job.client_priority}, " if job.client_priority else ""
+    yield f"client {before}holding {job.held}, served {job.served}"
+    if job.is_retry:
+        yield "a worker had it before"
+    yield f"priority {job.priority}"
+    yield f"took {job.estimate_s:.3g} s before" if job.estimate_s else "may take long: not known"
+    yield f"waits: {job.waits_for}" if job.waits_for else "could begin"
 
 
 @_command("drain")

@@ -339,6 +339,18 @@ class LimitClient(Message, frozen=True, tag=77):
     limits: dict[str, int]
 
 
+class AskOrder(Message, frozen=True, tag=78):
+    """Which jobs are next, so many of them at the most, and why? OrderIs is the answer."""
+
+    count: int
+
+
+class OrderIs(Message, frozen=True, tag=79):
+    """The next jobs, the first first, as JSON."""
+
+    body: bytes
+
+
 class Done(Message, frozen=True, tag=75):
     """It is done, in words for a person."""
 
@@ -352,8 +364,8 @@ class Failed(Message, frozen=True, tag=76):
     hint: str = ""
 
 
-AdminToBroker = AskState | Drain | CancelJobs | LimitClient | Stop | Ping | Goodbye
-BrokerToAdmin = StateIs | Done | Failed | Ping | Goodbye
+AdminToBroker = AskState | AskOrder | Drain | CancelJobs | LimitClient | Stop | Ping | Goodbye
+BrokerToAdmin = StateIs | OrderIs | Done | Failed | Ping | Goodbye
 JoinToBroker = AskAuthority | Enrol | Renew | Ping | Goodbye
 BrokerToJoin = Authority | Enrolled | Ping | Goodbye
 Blobs = Parcel | Took | Refused | Get | Absent | AskLacking | Lacking | Ping | Goodbye

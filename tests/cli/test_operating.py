@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from maelstrom.broker.daemon import Broker
+from maelstrom.broker.peers import ClientPeer
 from maelstrom.cli.admin import admin
 from maelstrom.store.disk import DiskStore
+from maelstrom.wire import messages
 from maelstrom.wire.address import Address
 from maelstrom.wire.listener import Listener
 
@@ -44,6 +46,26 @@ async def test_status_is_for_people_and_for_programs(operated: Operated) -> None
     assert text.output.startswith("jobs     0 running, 0 queued, 0 lack contents, 0 ended")
     told = json.loads((await operated.run("status", "--json")).output)
     assert (told["slots"], told["workers"]) == (0, [])
+
+
+async def test_the_order_of_jobs_is_explained(operated: Operated) -> None:
+    assert (await operated.run("explain-order")).output.startswith("no job waits")
+    connection = operated.broker.add(is_local=True)
+    client = ClientPeer(operated.broker, connection)
+    operated.broker.client_joined(client)
+    for number, estimate_s in ((1, 0.25), (2, 0.0)):
+        submit = messages.Submit(number, b"spec", (), estimate_s=estimate_s, priority=number)
+        operated.broker.submitted(client, submit)
+    text = await operated.run("explain-order")
+    first = " ".join(text.output.splitlines()[0].split())
+    assert first == (
+        f"1 {client.id}.2 {client.owner} client holding 0, served 0; priority 2; "
+        "may take long: not known; waits: no worker is here"
+    )
+    assert "took 0.25 s before" in text.output.splitlines()[1]
+    told = json.loads((await operated.run("explain-order", "--json", "--count", "1")).output)
+    assert [job["job"] for job in told] == [f"{client.id}.2"]
+    connection.owner = None
 
 
 async def test_what_cannot_be_done_is_said(operated: Operated) -> None:

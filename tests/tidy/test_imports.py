@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 CORES = (
     "broker/scheduler.py",
     "broker/gatherer.py",
+    "broker/order.py",
     "broker/ledger.py",
     "worker/dispatcher.py",
     "client/router.py",
