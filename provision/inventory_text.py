@@ -8,7 +8,7 @@ from provision.toml_lines import lines_of
 TEMPLATE = """\
 # A cluster: one broker, and workers that run test cases for it. `nox -s cluster_up` makes the
 # hosts so. Keys that begin with # are optional, and shown with what holds without them, or an
-# example. docs/cluster.md explains them.
+# example. docs/cluster-up.md explains them.
 format = 1
 #version = "1.0.0"         # refuse to install another version than this
 #wheel = "dist/NAME.whl"   # install this instead of the checkout

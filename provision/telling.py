@@ -24,6 +24,9 @@ _MARKS = {
     RemoveUnit: "-",
 }
 DIFF_LINES_MAX = 60
+# What is new and longer than this is no surprise, but a unit of ours.
+NEW_LINES_MAX = 12
+_NEW = "it is not there"
 
 
 def plan_lines(plans: Mapping[str, HostPlan], *, with_diffs: bool) -> Iterator[str]:
@@ -44,14 +47,18 @@ def plan_lines(plans: Mapping[str, HostPlan], *, with_diffs: bool) -> Iterator[s
 
 def _change_lines(change: Change, *, with_diff: bool) -> Iterator[str]:
     mark = _MARKS.get(type(change.action), "~")
-    if isinstance(change.action, WriteFile) and change.reason == "it is not there":
-        mark = "+"
-    yield f"  {mark} {change.action.title}  ({change.reason})"
+    is_new = isinstance(change.action, WriteFile) and change.reason == _NEW
+    yield f"  {'+' if is_new else mark} {change.action.title}  ({change.reason})"
     if with_diff and change.diff:
-        lines = change.diff.splitlines()
-        yield from (f"      {line}" for line in lines[:DIFF_LINES_MAX])
-        if len(lines) > DIFF_LINES_MAX:
-            yield f"      ... and {len(lines) - DIFF_LINES_MAX} lines more"
+        yield from (f"      {line}" for line in _shortened(change.diff.splitlines(), is_new=is_new))
+
+
+def _shortened(lines: list[str], *, is_new: bool) -> list[str]:
+    if is_new:
+        lines = [line for line in lines if not line.startswith("@@")]
+        return lines if len(lines) <= NEW_LINES_MAX else [f"{len(lines)} lines"]
+    rest = len(lines) - DIFF_LINES_MAX
+    return lines if rest <= 1 else [*lines[:DIFF_LINES_MAX], f"... and {rest} lines more"]
 
 
 def failure_lines(failures: Mapping[str, MaelstromError]) -> Iterator[str]:

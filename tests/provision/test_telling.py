@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from maelstrom.errors import UserError
 from provision import layout
 from provision.checks import Problem
-from provision.facts import UnitState
+from provision.facts import PathState, UnitState
 from provision.plan import HostPlan, plan_host
 from provision.status import plain, rows, table
 from provision.telling import DIFF_LINES_MAX, failure_lines, plan_lines, problem_lines
@@ -47,11 +47,26 @@ def test_diffs_may_be_left_out() -> None:
     assert not [line for line in lines if line.startswith("      ")]
 
 
+def test_a_new_file_is_shown_if_it_is_short() -> None:
+    files = (File("/etc/maelstrom/short", "a\nb\n"), File("/etc/maelstrom/long", "line\n" * 40))
+    plan = plan_host(replace(want(worker()), files=files), BARE)
+    lines = list(plan_lines({"w1": plan}, with_diffs=True))
+    first = lines.index("  + write /etc/maelstrom/short  (it is not there)")
+    assert lines[first + 1 : first + 5] == [
+        "      +a",
+        "      +b",
+        "  + write /etc/maelstrom/long  (it is not there)",
+        "      40 lines",
+    ]
+
+
 def test_a_long_diff_is_cut() -> None:
     wanted = replace(want(worker()), files=(File("/etc/maelstrom/long", "line\n" * 100),))
-    lines = list(plan_lines({"w1": plan_host(wanted, BARE)}, with_diffs=True))
-    assert len([line for line in lines if line == "      +line"]) == DIFF_LINES_MAX - 1
-    assert "      ... and 41 lines more" in lines
+    old = {"/etc/maelstrom/long": PathState("regular file", 0o644, "root", "root", b"other\n")}
+    plan = plan_host(wanted, replace(BARE, paths=old))
+    lines = list(plan_lines({"w1": plan}, with_diffs=True))
+    assert len([line for line in lines if line == "      +line"]) == DIFF_LINES_MAX - 2
+    assert "      ... and 42 lines more" in lines
 
 
 def test_failures_and_problems_come_with_their_hints() -> None:
