@@ -23,7 +23,8 @@ run_tests() (
     chown "$1" "/var/tmp/$1"
     delegate "$1"
     xargs -a ../arguments runuser -u "$1" -- env TMPDIR="/var/tmp/$1" \
-        /srv/venv/bin/python -m pytest --color=no --tb=short -q -p no:cacheprovider
+        /srv/venv/bin/python -m pytest --color=no --tb=short -q \
+        -p no:cacheprovider -p tests.kernels.at_once
 )
 
 run_demo() (
