@@ -302,7 +302,7 @@ def run_on_terminal(sandbox: Sandbox, *command: str, talk: list[tuple[bytes, byt
 
 def test_a_terminal_is_one(sandbox: Sandbox) -> None:
     script = "test -t 0 && test -t 2 && echo yes; ls -l /proc/self/fd/0; stty size; read x; echo $x"
-    talk = [(b"30 90", b"typed\n")]
+    talk = [(b"30 90\r\n", b"typed\n")]
     shown = text(run_on_terminal(sandbox, "sh", "-c", script, talk=talk))
     assert shown.startswith("yes\r\n")
     assert " -> /dev/pts/0\r\n" in shown
