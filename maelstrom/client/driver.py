@@ -46,6 +46,7 @@ from maelstrom.model.case import CaseResult, Status
 from maelstrom.model.outcome import InfrastructureFault, Outcome
 from maelstrom.report import Reporter
 from maelstrom.report.events import CaseFinished, Note, RunFinished, RunStarted
+from maelstrom.report.order import Planned
 
 STACK_BYTES = 8 << 20
 CLOSE_S = 5.0
@@ -65,6 +66,9 @@ class Request(NamedTuple):
 
 class Driver:
     """One test run, from its first target to the summary."""
+
+    on_case: Callable[[Planned], None] | None = None
+    """Told of cases by a run that does not run them."""
 
     def __init__(
         self,

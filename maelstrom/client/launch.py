@@ -11,6 +11,7 @@ import platformdirs
 from maelstrom.client.description import Description
 from maelstrom.client.driver import Driver, Request
 from maelstrom.client.engine import Engine
+from maelstrom.client.explaining import ExplainingDriver
 from maelstrom.client.hybrid import beside
 from maelstrom.client.plain import PlainEngine
 from maelstrom.client.record import Record
@@ -20,6 +21,7 @@ from maelstrom.client.unrun import Unrun, events
 from maelstrom.layers.hasher import Hasher
 from maelstrom.report import reporter
 from maelstrom.report.events import RunFinished, RunStarted
+from maelstrom.report.order import OrderReporter
 
 CACHE_VARIABLE = "MAELSTROM_CACHE_DIR"
 RECORD = "record.sqlite"
@@ -52,8 +54,10 @@ class TestClient:
         identity: str | None = None,
         store_bytes: int = STORE_BYTES_MAX,
         is_hybrid: bool = False,
+        explains_order: bool = False,
     ) -> None:
-        told = reporter(ui, sys.stdout, junit=_path(project, junit))
+        order = OrderReporter(sys.stdout, colour=False) if explains_order else None
+        told = order or reporter(ui, sys.stdout, junit=_path(project, junit))
         self._driver: Driver
         self._hasher: Hasher | None = None
         self._planner: PlainPlanner | ContainerPlanner
@@ -85,9 +89,12 @@ class TestClient:
         engine.start()
         record = Record(state / RECORD, world=_world(is_contained))
         where = _where(is_contained, broker, is_hybrid=is_hybrid)
-        self._driver = Driver(
+        made = Driver if order is None else ExplainingDriver
+        self._driver = made(
             engine, told, record, where=where, uses_cache=uses_cache, outputs=state / OUTPUTS
         )
+        if order is not None:
+            self._driver.on_case = order.plan
 
     def run(self, description: Description, on_end: Callable[[EndTarget], None]) -> None:
         """Run a test; returns at once."""

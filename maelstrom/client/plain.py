@@ -76,7 +76,9 @@ class PlainEngine:
         with self._condition:
             number = next(self._numbers)
             self._jobs[number] = _Job(number, job)
-            heapq.heappush(self._queue, (-job.priority, -job.estimate_s, number))
+            # As a broker has it: what nobody has timed yet counts as the longest.
+            length_s = job.estimate_s or float("inf")
+            heapq.heappush(self._queue, (-job.priority, -length_s, number))
             self._condition.notify()
             if len(self._queue) > self._idle and len(self._threads) < self._slots:
                 self._start_thread()

@@ -128,6 +128,10 @@ class SubmitJob(msgspec.Struct, frozen=True):
     priority: int
     estimate_s: float
     may_be_cached: bool = True
+    target: str = ""
+    case: str = ""
+    """Empty for one that lists cases."""
+    why: str = ""
 
 
 class CancelJobs(msgspec.Struct, frozen=True):
@@ -201,14 +205,7 @@ class _Run:
     """A target under way."""
 
     __slots__ = (
-        "broken",
-        "cases",
-        "history",
-        "is_cancelled",
-        "listed",
-        "plan",
-        "results",
-        "unlisted",
+        *("broken", "cases", "history", "is_cancelled", "listed", "plan", "results", "unlisted"),
     )
 
     def __init__(self, plan: TargetPlan, history: History) -> None:
@@ -357,7 +354,9 @@ class TestRun:
     def _submit(self, job: _Job, spec: JobSpec, priority: int, estimate_s: float) -> SubmitJob:
         number = next(self._numbers)
         self._jobs[number] = job
-        return SubmitJob(number, spec, priority, estimate_s, self._uses_cache)
+        case = job.case.name if job.case else ""
+        what = (job.run.plan.name, case, job.why)
+        return SubmitJob(number, spec, priority, estimate_s, self._uses_cache, *what)
 
     # Jobs come back.
 

@@ -113,7 +113,7 @@ class Wording:
         lines.append(self._row("Summary", BOLD, told))
         lines.append(" " * (WIDTH + 1) + self.counts(summary))
         for i, slow in enumerate(summary.slowest):
-            row = f"{duration(slow.duration_s):>8}  {_place(slow.target, slow.case)}"
+            row = f"{duration(slow.duration_s):>8}  {place(slow.target, slow.case)}"
             lines.append(self._row("" if i else "Slowest", BOLD, row))
         return lines + self._failures(summary)
 
@@ -162,7 +162,7 @@ class Wording:
         return lines
 
     def _place(self, result: CaseResult) -> str:
-        return _place(result.target, result.case, paint=lambda name: self._paint(name, BOLD))
+        return place(result.target, result.case, paint=lambda name: self._paint(name, BOLD))
 
     def _row(self, title: str, sgr: str, told: str) -> str:
         return f"{self._paint(title.rjust(WIDTH), sgr) if title else ' ' * WIDTH} {told}".rstrip()
@@ -197,10 +197,10 @@ def _time(result: CaseResult) -> str:
     return f"[{result.duration_s:7.3f}s]"
 
 
-def _place(target: str, case: str, paint: Callable[[str], str] = str) -> str:
+def place(target: str, case: str, paint: Callable[[str], str] = str) -> str:
     """Return target and case; a program that is one case has one name for both."""
-    place = paint(text.name(target))
-    return place if case == target else f"{place}  {text.name(case)}"
+    painted = paint(text.name(target))
+    return painted if case == target else f"{painted}  {text.name(case)}"
 
 
 def _number(count: int, one: str, many: str) -> str:

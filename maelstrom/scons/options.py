@@ -195,13 +195,25 @@ def add() -> None:
         "FILE",
         f"Read settings from this file only; `{configuration.NO_FILE}` reads none.",
     )
+    _add_flag(
+        "--maelstrom-explain-order",
+        "Run no case; tell in which order they would be run, and why.",
+        "--explain-order",
+    )
     _add_flag("--maelstrom-print-config", "Print all settings and where they are from, and end.")
     _show_in_help()
 
 
-def _add_flag(switch: str, text: str) -> None:
-    attribute = switch.removeprefix("--").replace("-", "_")
-    SCons.Script.AddOption(switch, dest=attribute, action="store_true", default=False, help=text)
+def _add_flag(switch: str, text: str, *others: str) -> None:
+    dest = switch.removeprefix("--").replace("-", "_")
+    SCons.Script.AddOption(
+        switch, *others, dest=dest, action="store_true", default=False, help=text
+    )
+
+
+def explains_order() -> bool:
+    """Whether cases are only put in order."""
+    return bool(SCons.Script.GetOption("maelstrom_explain_order"))
 
 
 def _add(switch: str, metavar: str, text: str) -> None:

@@ -255,6 +255,7 @@ class Tests:
                 identity=settings.identity,
                 store_bytes=settings.store_bytes,
                 is_hybrid=settings.is_hybrid,
+                explains_order=options.explains_order(),
                 slots=settings.slots or _plain_slots(settings),
                 ui="quiet" if is_silent else settings.ui,
                 junit=settings.junit,
@@ -276,7 +277,8 @@ class Tests:
             self._client = self._start(test.settings)
         pending = runner.Pending()
         stamp_path = stamp.get_abspath()
-        pending.on_success = lambda: _write_stamp(stamp_path, test.label)
+        if not options.explains_order():
+            pending.on_success = lambda: _write_stamp(stamp_path, test.label)
         description = self._describe(stamp, test, env)
         self._client.run(description, lambda end: pending.finish(_error(stamp, end)))
         runner.leave(pending)

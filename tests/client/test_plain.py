@@ -124,7 +124,7 @@ def test_at_most_as_many_as_there_are_slots_and_the_urgent_first() -> None:
     outcomes: queue.SimpleQueue[str] = queue.SimpleQueue()
     engine.submit(Submission(shell("sleep 0.3"), on_outcome=lambda _: outcomes.put("first")))
     time.sleep(0.1)
-    order = [("late", 0, 0.0), ("long", 0, 9.0), ("urgent", 1, 0.0)]
+    order = [("short", 0, 0.1), ("long", 0, 9.0), ("not known", 0, 0.0), ("urgent", 1, 0.1)]
     for name, priority, estimate_s in order:
         engine.submit(
             Submission(
@@ -134,7 +134,8 @@ def test_at_most_as_many_as_there_are_slots_and_the_urgent_first() -> None:
                 on_outcome=lambda _, name=name: outcomes.put(name),  # type: ignore[misc]
             )
         )
-    assert [outcomes.get(timeout=9) for _ in range(4)] == ["first", "urgent", "long", "late"]
+    expected = ["first", "urgent", "not known", "long", "short"]
+    assert [outcomes.get(timeout=9) for _ in range(5)] == expected
     engine.close()
 
 
