@@ -138,7 +138,7 @@ def _pip(*arguments: str) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        errors = re.findall(r"^ERROR: (.*)$", done.stderr, re.MULTILINE) or [done.stderr[-500:]]
+        errors = re.findall(r"^\s*ERROR: (.*)$", done.stderr, re.MULTILINE) or [done.stderr[-500:]]
         raise InfrastructureError(
             f"cannot gather what hosts need: {errors[0].strip()}",
             hint="wheels are built and fetched on this machine; does `pip download pip` work here?",
