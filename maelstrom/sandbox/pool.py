@@ -50,6 +50,8 @@ __all__ = ["Defaults", "ServiceUser", "SlotPool", "default_limits", "service_use
 # Beyond a job's own time, before a slot that does not answer is taken for lost.
 ANSWER_S_MAX = 60.0
 KILL_S_MAX = 10.0
+# A slot takes some milliseconds to make, or a second on an emulated machine.
+READY_S_MAX = 60.0
 GROUPS_S_MAX = 5.0
 # A slot that has just ended may still look idle.
 ATTEMPTS_MAX = 3
@@ -265,11 +267,16 @@ class SlotPool:
     async def _make(self, kind: SlotKind) -> SlotConnection:
         slot = await self._zygote.make_slot(next(self._numbers), kind)
         try:
-            reply = await slot.receive()
-            while reply is not None and reply[0] in ("group", "map"):
-                give = self._map if reply[0] == "map" else partial(self._add_to_group, slot.number)
-                slot.send(await asyncio.to_thread(give, int(str(reply[1]))))
+            async with asyncio.timeout(READY_S_MAX):
                 reply = await slot.receive()
+                while reply is not None and reply[0] in ("group", "map"):
+                    is_map = reply[0] == "map"
+                    give = self._map if is_map else partial(self._add_to_group, slot.number)
+                    slot.send(await asyncio.to_thread(give, int(str(reply[1]))))
+                    reply = await slot.receive()
+        except TimeoutError:
+            self._lose(slot)
+            raise Unavailable(f"make it within {READY_S_MAX:g} s", errno.ETIME) from None
         except asyncio.CancelledError:
             self._lose(slot)
             raise

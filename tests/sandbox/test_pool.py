@@ -1,6 +1,7 @@
 """Whatever is lost is replaced, whoever is killed leaves nothing, and nothing leaks."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from maelstrom.model.outcome import Cancelled, Exited, InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec
+from maelstrom.sandbox import pool
 from maelstrom.sandbox.pool import SlotPool, default_limits
 from tests.sandbox.conftest import Sandbox, descendants
 
@@ -42,6 +44,26 @@ def _is_alive(pid: int, name: str) -> bool:
     except OSError:
         return False
     return f"({name}) " in content and ") Z" not in content
+
+
+def test_a_slot_that_does_not_get_ready_is_not_waited_for(
+    fresh: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zygote = fresh.pool._zygote.pid
+    os.kill(zygote, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(pool, "READY_S_MAX", 0.2)
+            # Of a kind that no slot is.
+            outcome = fresh.run("/t", "true", user=77)
+    finally:
+        os.kill(zygote, signal.SIGCONT)
+    assert isinstance(outcome, InfrastructureFault)
+    words = f"cannot make a slot: cannot make it within 0.2 s: {os.strerror(errno.ETIME)}"
+    assert outcome.message == words
+    assert outcome.hint
+    assert isinstance(fresh.run("/t", "true", user=77), Exited)
+    assert list(descendants(os.getpid()).values()).count("maelstrom-slot") <= 2 + 1
 
 
 async def _kill_while_running(pool: SlotPool, pick: str) -> Outcome:
