@@ -41,6 +41,8 @@ ANSWER_BYTES_MAX = 256
 # Its connection has two ends.
 TEMPLATE_SOCKETS = 2
 _CONNECTION = 3
+# Below /proc; if it is user 0, a job may write to these, and forks are as they say.
+_INHERITED = ("oom_score_adj", "coredump_filter")
 _DESCRIPTORS = {"0", "1", "2", str(_CONNECTION)}
 
 
@@ -62,6 +64,8 @@ class Template:
         """Where it is now."""
         self.is_spent = False
         self._bearing: Bearing | None = None
+        self._files: list[int] = []
+        self._content: list[bytes] = []
         with contextlib.ExitStack() as undone:
             self._objects = IpcObjects("/proc")
             undone.callback(self._objects.close)
@@ -82,6 +86,9 @@ class Template:
             self._answer(START_S_MAX, channel)
             self._check()
             self._seal_root(go_home)
+            for name in _INHERITED:
+                self._files.append(os.open(f"/proc/{self.pid}/{name}", os.O_RDONLY))
+            self._content = self._read_files()
             self._bearing = Bearing.of(self.pid)
 
     def move_to(self, root: Root, go_home: Callable[[], None]) -> None:
@@ -145,7 +152,14 @@ class Template:
 
     def is_as_new(self) -> bool:
         """Whether its forks will be like the first one."""
-        return self._objects.is_empty() and Bearing.of(self.pid) == self._bearing
+        return (
+            self._objects.is_empty()
+            and Bearing.of(self.pid) == self._bearing
+            and self._read_files() == self._content
+        )
+
+    def _read_files(self) -> list[bytes]:
+        return [os.pread(file, 64, 0) for file in self._files]
 
     def _check(self) -> None:
         """Raise OSError where its forks would share what one of them could change."""
@@ -176,7 +190,8 @@ class Template:
         """Let go of it."""
         self._connection.close()
         self._objects.close()
-        os.close(self._descriptor)
+        for descriptor in (self._descriptor, *self._files):
+            os.close(descriptor)
 
     def _answer(self, seconds_max: float, channel: int) -> bytes:
         self._wait(seconds_max, channel)

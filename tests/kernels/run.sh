@@ -3,6 +3,10 @@ echo "tests begin on Linux $(uname -r) after $(cut -d . -f 1 /proc/uptime) s"
 python3 -m venv --without-pip /srv/venv
 echo /srv/tests/packages > "$(echo /srv/venv/lib/python3.*/site-packages)/tests.pth"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MAELSTROM_MUST_SANDBOX=1
+# Root's sandbox runs as somebody with identities to give, too.
+export MAELSTROM_USER=tester
+grep -q ^tester: /etc/subuid ||
+    usermod --add-subuids 100000-165535 --add-subgids 100000-165535 tester
 modprobe fuse && chmod 666 /dev/fuse
 groups=/sys/fs/cgroup
 echo "+cpu +memory +pids" > $groups/cgroup.subtree_control

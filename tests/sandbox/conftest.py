@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from maelstrom.errors import SandboxUnavailable
+from maelstrom.frameworks.told import script
 from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import Outcome, Ran
-from maelstrom.model.spec import LAYERS_MAX, JobSpec
+from maelstrom.model.spec import LAYERS_MAX, Bind, JobSpec
+from maelstrom.sandbox.check import lacks_identities
 from maelstrom.sandbox.pool import Defaults, SlotPool, service_user
 
 SHELL_PROGRAMS = (
@@ -25,9 +27,24 @@ SHELL_PROGRAMS = (
     *("touch", "ln", "mkfifo", "truncate", "chown", "stty", "wc"),
 )
 MIB = 1 << 20
+PYTHON = ("/usr", "/lib", "/lib64")
 # With one more as many as a job may have, and with names as long as digests.
 MANY_LAYERS = tuple(f"many{number:060}" for number in range(LAYERS_MAX - 1))
 DEFAULTS = Defaults(memory_bytes_max=512 * MIB, write_bytes_max=16 * MIB, processes_max=200)
+
+
+LOADED = "import os, sys\ndef prepare(): pass\ndef main(): os.execv(sys.argv[1], sys.argv[1:])"
+# How a job comes to run: started by the slot, as a fork of an interpreter that was started ahead,
+# or where there are several identities, by a fork of the slot.
+WAYS = ("spawned", "from a template", "with identities")
+
+
+def needs_identities(must_sandbox: bool) -> None:
+    """Skip a test where there are no identities; or fail it, where nothing may be skipped."""
+    lack = lacks_identities()
+    assert not (lack and must_sandbox), lack
+    if lack:
+        pytest.skip(f"no identities here: {lack}")
 
 
 class Sandbox:
@@ -60,6 +77,18 @@ class Sandbox:
         digests = tuple(Digest.of(layer.encode()) for layer in layers)
         spec = JobSpec(program=command[0], arguments=command[1:], layers=digests, **fields)
         return self.runner.run(self.pool.run(spec, layers, f"job {next(self.numbers)}"))
+
+    def run_so(self, way: str, *command: str, **fields: Any) -> Outcome:
+        """Run one job in one of the ways."""
+        if way == "with identities":
+            return self.run(*command, has_identities=True, **fields)
+        if way == "spawned":
+            return self.run(*command, **fields)
+        template = ("-c", script("start.py"), LOADED)
+        # At its own paths, so that what the layers have below /lib can be seen.
+        fields["mounts"] = (*(Bind(path, path) for path in PYTHON), *fields.get("mounts", ()))
+        fields["template_arguments"] = len(template)
+        return self.run("/usr/bin/python3", *template, *command, **fields)
 
     def close(self) -> None:
         """Close the pool."""

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from maelstrom.model.outcome import Cancelled, Exited, LimitExceeded, Outcome, TimedOut
-from maelstrom.model.spec import Bind, DevPts, JobSpec, Limits, Network, Sys
+from maelstrom.model.spec import Bind, DevPts, JobSpec, Limits, Mount, Network, Sys
 from maelstrom.sandbox.pool import service_user
-from tests.sandbox.conftest import MIB, Sandbox, text
+from tests.sandbox.conftest import MIB, WAYS, Sandbox, needs_identities, text
 
 SOURCES = Path(__file__).with_name("escapes")
 USERS = (1000, 0)
@@ -44,6 +44,8 @@ ANSWERS = {
     "set quotas": {"EPERM", "ENOENT", "ENOSYS", "ENODEV", "ESRCH"},
     "compare with the slot": {"EPERM", "ENOSYS"},
     "move the slot's pages": {"EPERM", "ENOSYS"},
+    "compare with the template": {"EPERM", "ENOSYS"},
+    "move the template's pages": {"EPERM", "ENOSYS"},
     "watch mounts": {"EPERM", "ENOSYS"},
     "use a port": {"EPERM", "ENOSYS"},
     "use all ports": {"EPERM", "ENOSYS"},
@@ -60,39 +62,47 @@ ANSWERS = {
 }
 
 
-def _names(*sources: str) -> list[str]:
+def _names(*sources: str, table: str = "") -> list[str]:
     found = []
     for source in sources:
         content = (SOURCES / source).read_text()
-        table = content[content.index("const struct attempt ") :]
+        content = content[content.index(f"const struct attempt {table}") :]
+        content = content[: content.index("{0}")]
         # As the preprocessor does it.
         if os.uname().machine != "x86_64":
-            table = re.sub(r"#ifdef __x86_64__.*?#endif", "", table, flags=re.DOTALL)
-        found += re.findall(r'\{"([^"]+)", \w+\}', table)
+            content = re.sub(r"#ifdef __x86_64__.*?#endif", "", content, flags=re.DOTALL)
+        found += re.findall(r'\{"([^"]+)", \w+\}', content)
     return found
 
 
 DIRECT = _names("files.c", "slot.c", "kernel.c")
 NESTED = _names("nested.c")
+NAMESPACE = ("/bin/stat", "-L", "-c", "%i", "/proc/self/ns/user")
 
 
 class Attempts:
     """What came of all attempts, made in two jobs for each user."""
 
-    def __init__(self, sandbox: Sandbox, shared: str) -> None:
+    def __init__(self, sandbox: Sandbox, shared: str, way: str) -> None:
         self._sandbox = sandbox
-        self._mounts = (Bind("/ro", shared), Sys(), DevPts())
+        self._way = way
+        self._mounts: tuple[Mount, ...] = (Bind("/ro", shared),)
+        # A root with these is used once, and not by a fork.
+        self._mounts += () if way == "from a template" else (Sys(), DevPts())
         self.answers: dict[tuple[str, str, int], str] = {}
         self.slots: dict[int, tuple[str, str]] = {}
         for user in USERS:
-            before = self._run(user, "stat", "-L", "-c", "%i", "/proc/self/ns/user")
-            for way in ("direct", "nested"):
-                self._note(user, way, self._run(user, "/escape", way, NAME_ON_HOST))
-            after = self._run(user, "stat", "-L", "-c", "%i", "/proc/self/ns/user")
-            self.slots[user] = before, after
+            before = self._run(user, *NAMESPACE)
+            for what in ("direct", "nested"):
+                self._note(user, what, self._run(user, "/escape", what, NAME_ON_HOST))
+            self.slots[user] = before, self._run(user, *NAMESPACE)
+            if way == "from a template":
+                for what in ("template", "owned template"):
+                    self._note(user, what, self._run(user, "/escape", what))
         control = self._run(1000, "/escape", "direct", NAME_ON_HOST, network=Network.LOCAL)
         self._note(1000, "on the host's network", control)
-        self._note(0, "owned", self._run(0, "/escape", "owned", has_powers=True))
+        if way != "from a template":
+            self._note(0, "owned", self._run(0, "/escape", "owned", has_powers=True))
 
     def _note(self, user: int, way: str, lines: str) -> None:
         for line in lines.splitlines():
@@ -100,7 +110,8 @@ class Attempts:
             self.answers[way, name, user] = answer
 
     def _run(self, user: int, *command: str, **fields: Any) -> str:
-        outcome: Outcome = self._sandbox.run(
+        outcome: Outcome = self._sandbox.run_so(
+            self._way,
             *command,
             layers=("shell", "small0", "escape"),
             user=user,
@@ -122,9 +133,13 @@ def _look(directory: Path) -> dict[Path, tuple[object, ...]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def attempts(sandbox: Sandbox, layers_root: Path) -> Iterator[Attempts]:
+@pytest.fixture(scope="module", params=WAYS)
+def attempts(
+    sandbox: Sandbox, layers_root: Path, must_sandbox: bool, request: pytest.FixtureRequest
+) -> Iterator[Attempts]:
     """Make all attempts; see afterwards that neither the layers nor the bind were changed."""
+    if request.param == "with identities":
+        needs_identities(must_sandbox)
     with (
         socket.socket(socket.AF_UNIX) as listener,
         tempfile.TemporaryDirectory(dir="/var/tmp") as directory,
@@ -140,7 +155,7 @@ def attempts(sandbox: Sandbox, layers_root: Path) -> Iterator[Attempts]:
             for path in (shared, *shared.rglob("*")):
                 os.chown(path, *user)
         before = _look(layers_root), _look(shared)
-        made = Attempts(sandbox, directory)
+        made = Attempts(sandbox, directory, request.param)
         assert (_look(layers_root), _look(shared)) == before
         yield made
 
@@ -167,9 +182,20 @@ def test_an_attempt_succeeds_where_it_should(attempts: Attempts) -> None:
 
 
 # There the parent is the job itself.
+@pytest.mark.parametrize("attempts", ["spawned", "with identities"], indirect=True)
 @pytest.mark.parametrize("name", [name for name in NESTED if "parent" not in name])
 def test_an_attempt_of_a_job_with_all_capabilities_fails(attempts: Attempts, name: str) -> None:
     assert attempts.answers["owned", name, 0] in ANSWERS.get(name, REFUSED)
+
+
+@pytest.mark.parametrize("attempts", ["from a template"], indirect=True)
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("way", ["template", "owned template"])
+@pytest.mark.parametrize("name", _names("slot.c", table="at_template"))
+def test_an_attempt_at_the_template_of_a_fork_fails(
+    attempts: Attempts, name: str, way: str, user: int
+) -> None:
+    assert attempts.answers[way, name, user] in ANSWERS.get(name, REFUSED)
 
 
 @pytest.mark.parametrize("user", USERS)

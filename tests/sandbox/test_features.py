@@ -17,10 +17,9 @@ from maelstrom.model.spec import (
     Terminal,
     Tmp,
 )
-from maelstrom.sandbox.check import lacks_identities
 from maelstrom.sandbox.ports import Terminal as TerminalPort
 from maelstrom.sandbox.ports import Ties
-from tests.sandbox.conftest import MIB, Sandbox, text
+from tests.sandbox.conftest import MIB, Sandbox, needs_identities, text
 
 
 class Files:
@@ -262,12 +261,13 @@ def test_a_job_with_powers_has_a_loopback_of_its_own(sandbox: Sandbox) -> None:
 
 # Identities
 
-needs_identities = pytest.mark.skipif(
-    bool(lacks_identities()), reason=f"no identities here: {lacks_identities()}"
-)
+
+@pytest.fixture
+def identities(must_sandbox: bool) -> None:
+    needs_identities(must_sandbox)
 
 
-@needs_identities
+@pytest.mark.usefixtures("identities")
 def test_a_job_with_identities_may_be_anybody_with_any_groups(sandbox: Sandbox) -> None:
     fields = {"has_identities": True, "user": 4321, "group": 99, "groups": (7, 1000)}
     script = "id; stat -c %u:%g /etc /tmp; touch /etc/x 2>/dev/null; echo $?"
@@ -275,7 +275,7 @@ def test_a_job_with_identities_may_be_anybody_with_any_groups(sandbox: Sandbox) 
     assert text(outcome) == "uid=4321 gid=99 groups=99,7,1000\n0:0\n0:0\n1\n"
 
 
-@needs_identities
+@pytest.mark.usefixtures("identities")
 def test_root_with_powers_and_identities_may_give_files_away(sandbox: Sandbox) -> None:
     fields = {"has_identities": True, "user": 0, "group": 0, "has_powers": True}
     script = "touch /tmp/x; chmod 600 /tmp/x; chown 33:44 /tmp/x && stat -c %u:%g /tmp/x"

@@ -6,7 +6,6 @@ next job.
 """
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from maelstrom.model.outcome import Outcome, Ran
 from maelstrom.model.spec import DevPts, Limits, MessageQueue, Mount, Network, Tmp
 from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER
-from tests.sandbox.conftest import MIB, Sandbox
+from tests.sandbox.conftest import MIB, WAYS, Sandbox, needs_identities
 
 USERS = (1000, 0)
 
@@ -93,6 +92,19 @@ REFUSED = {
     "signals to the slot": FORBIDDEN,
 }
 NAMES = (*LEFT, *LEFT_BY_ORDINARY_USERS, *TRACELESS, *REFUSED)
+# With several identities all of the root is user 0's: it is closed to others, as on any host.
+REFUSED_TO_OTHERS = (
+    *("files", "fifos, links and sockets", "closed directories", "a changed layer"),
+    *("a layer's times", "a layer's modes", "a layer's attributes", "a file of a layer removed"),
+    *("a file of a layer renamed", "a file of a layer linked", "a file of a layer reopened"),
+    *("a directory of a layer replaced", "times of directories", "modes of directories"),
+    *("extended attributes", "access control lists", "flags of directories"),
+    *("a working directory removed", "full file systems", "files that come and go"),
+    *("scratch: times of directories", "scratch: modes", "scratch: extended attributes"),
+    *("scratch: access control lists", "scratch: flags", "locks of layers", "modes of terminals"),
+)
+# And the slot is another user's.
+LEFT_BY_OTHERS = ("the user's niceness", "the user's I/O priority")
 ON_LOOPBACK = (
     *("UDP ports", "TCP ports", "connections that wait", "connections that were reset"),
     "datagrams",
@@ -107,22 +119,23 @@ SHARED_ROOM = ("full file systems", "file systems without inodes")
 class Pairs:
     """Runs the looks, all in one slot as far as the jobs leave it alone."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, way: str) -> None:
         self._sandbox = sandbox
+        self.way = way
         self._new = {(name, user): self.run("find", name, user) for user in USERS for name in NAMES}
 
     def new(self, name: str, user: int) -> str:
         """Return what is seen in a slot in which nothing was left yet."""
         return self._new[name, user]
 
-    def run(self, way: str, name: str, user: int) -> str:
+    def run(self, what: str, name: str, user: int) -> str:
         """Run a job that looks, or that leaves and looks."""
         mounts: tuple[Mount, ...] = (Tmp("/mnt", size_bytes=MIB),)
         mounts += (DevPts(),) if "terminals" in name else ()
         mounts += (MessageQueue(),) if "queues" in name else ()
         network = Network.LOOPBACK if name in ON_LOOPBACK else Network.DISABLED
-        outcome: Outcome = self._sandbox.run(
-            *("/pair", way, name),
+        outcome: Outcome = self._sandbox.run_so(
+            *(self.way, "/pair", what, name),
             layers=("shell", "small0", "pair"),
             user=user,
             group=user,
@@ -135,9 +148,11 @@ class Pairs:
         return f"{type(outcome).__name__}\n{outcome.effects.stdout.text()}"
 
 
-@pytest.fixture(scope="module")
-def pairs(sandbox: Sandbox, layers_root: Path) -> Iterator[Pairs]:
-    return Pairs(sandbox)
+@pytest.fixture(scope="module", params=WAYS)
+def pairs(sandbox: Sandbox, must_sandbox: bool, request: pytest.FixtureRequest) -> Pairs:
+    if request.param == "with identities":
+        needs_identities(must_sandbox)
+    return Pairs(sandbox, request.param)
 
 
 def test_the_table_has_all_that_the_program_can_leave(layers_root: Path) -> None:
@@ -153,7 +168,10 @@ def test_what_a_job_leaves_the_next_does_not_find(pairs: Pairs, name: str, user:
         pytest.skip("on this kernel the root's writes go to disk")
     seen = pairs.run("both", name, user)
     refusal = seen.partition("refused ")[2].strip()
-    if name in REFUSED:
+    is_other = pairs.way == "with identities" and user != 0
+    if is_other and name in REFUSED_TO_OTHERS:
+        assert refusal in FORBIDDEN, seen
+    elif name in REFUSED and not (is_other and name in LEFT_BY_OTHERS):
         assert refusal in REFUSED[name], seen
     elif IS_ON_DISK and name in REFUSED_IN_MEMORY:
         assert refusal == "EOPNOTSUPP"

@@ -94,6 +94,12 @@ def test_jobs_in_different_worlds_have_one_template_that_sees_neither(forks: For
     ]
 
 
+def test_the_suites_run_in_forks(sandbox: Sandbox) -> None:
+    who = ("/bin/sh", "-c", "echo $$ $PPID")
+    assert text(sandbox.run_so("spawned", *who)) == "2 1\n"
+    assert text(sandbox.run_so("from a template", *who)) == "3 2\n"
+
+
 @pytest.mark.parametrize("count", [3, 0])
 def test_a_fork_is_as_a_process_of_its_own(forks: Forks, count: int) -> None:
     code = (
@@ -174,6 +180,16 @@ def test_who_touches_the_template_ends_it(forks: Forks, code: str) -> None:
     )
     assert forks.text(state) == forks.text(state, template_arguments=0)
     assert forks.loaded() != first
+
+
+@pytest.mark.parametrize("name", ["oom_score_adj", "coredump_filter"])
+def test_user_0_cannot_change_what_forks_inherit(forks: Forks, name: str) -> None:
+    user_0 = {"user": 0, "group": 0}
+    look = f"print(open('/proc/self/{name}').read())"
+    before = forks.text(look, **user_0)
+    change = f"open(f'/proc/{{os.getppid()}}/{name}', 'w').write('7')"
+    assert forks.text(f"{change}; {look}", **user_0) == before
+    assert forks.text(look, **user_0) == before
 
 
 def test_a_template_that_was_stopped_goes_on(forks: Forks) -> None:

@@ -17,9 +17,11 @@ struct attempt {
     long (*attempt)(void); /* below 0, with errno, where it is refused; else it got somewhere */
 };
 
-extern const struct attempt at_files[], at_slot[], at_kernel[], in_namespaces[];
+extern const struct attempt at_files[], at_slot[], at_template[], at_kernel[], in_namespaces[];
 
-enum { SLOT = 1 };
+extern int slot; /* the process that is attacked: the slot, or a template */
+#define SLOT slot
+extern int user; /* who we were at first */
 extern const char *name_on_host; /* an abstract socket that the test listens on */
 
 int put(const char *path, const char *content);

@@ -1,8 +1,9 @@
-/* escape direct|nested|owned NAME: try all, each in a process of its own, and print what the kernel said. */
+/* escape direct|nested|owned|template NAME: try all, each in a process of its own, and print what the kernel said. */
 #include <sys/wait.h>
 #include "escape.h"
 
 const char *name_on_host = "";
+int slot = 1, user;
 
 int put(const char *path, const char *content) {
     int fd = open(path, O_WRONLY);
@@ -17,7 +18,7 @@ long refused(int number) { return errno = number, -1; }
 /* Be as mighty as a job can be: the owner of new namespaces, if only the user may map himself. */
 static void enter_namespaces(void) {
     char map[64];
-    int user = getuid(), group = getgid();
+    int group = getgid();
     if (unshare(CLONE_NEWUSER) < 0) _exit(97);
     snprintf(map, sizeof map, "0 %d 1", user);
     put("/proc/self/uid_map", map);
@@ -54,11 +55,18 @@ static void try(const struct attempt *attempt, int is_nested, int is_owned) {
 int main(int argc, char **argv) {
     const struct attempt *direct[] = {at_files, at_slot, at_kernel};
     const char *way = argc > 1 ? argv[1] : "";
+    user = getuid();
     name_on_host = argc > 2 ? argv[2] : "";
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!strcmp(way, "direct"))
         for (int i = 0; i < 3; i++)
             for (const struct attempt *attempt = direct[i]; attempt->name; attempt++) try(attempt, 0, 0);
+    /* As its fork, and that as the owner of a namespace. */
+    if (!strcmp(way, "template") || !strcmp(way, "owned template")) {
+        slot = getppid();
+        if (way[0] == 'o' && unshare(CLONE_NEWUSER) < 0) return 98;
+        for (const struct attempt *attempt = at_template; attempt->name; attempt++) try(attempt, 0, 0);
+    }
     /* As the owner of namespaces that were made for it. */
     if (!strcmp(way, "owned"))
         for (const struct attempt *attempt = in_namespaces; attempt->name; attempt++) try(attempt, 0, 1);

@@ -16,7 +16,7 @@ static long write_slot(void) { return process_vm_writev(SLOT, &OURS, 1, &THEIRS,
 
 static long open_file(const char *name) {
     char path[64];
-    snprintf(path, sizeof path, "/proc/1/%s", name);
+    snprintf(path, sizeof path, "/proc/%d/%s", SLOT, name);
     return open(path, O_RDONLY);
 }
 
@@ -31,8 +31,7 @@ static long any_of(const char *const *names) {
 
 static long open_secrets(void) {
     return any_of((const char *const[]){"mem", "environ", "fd", "cwd", "root", "root/layers",
-                                        "map_files", "fdinfo", "fd/0", "task/1/mem",
-                                        "task/1/root", NULL});
+                                        "map_files", "fdinfo", "fd/0", NULL});
 }
 
 /* These open, and then say nothing. */
@@ -46,9 +45,37 @@ static long read_secrets(void) {
     return refused(EACCES);
 }
 
+/* Which descriptors a template has user 0 may see, whose files of it are; not where they lead. */
+static long open_content(void) {
+    return any_of((const char *const[]){"mem", "environ", "cwd", "root", "root/layers", "fd/0",
+                                        "fd/3", "exe", NULL});
+}
+
+static long open_thread(const char *name) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/%s", SLOT, SLOT, name);
+    return open(path, O_RDONLY);
+}
+
+static long open_secrets_of_thread(void) {
+    return open_thread("mem") < 0 && open_thread("root") < 0 && open_thread("fd/0") < 0 ? -1 : 0;
+}
+
+static long write_settings(void) {
+    const char *const names[] = {"timerslack_ns", "comm", "setgroups", "uid_map", "attr/current",
+                                 "oom_score_adj", "coredump_filter", "autogroup", "clear_refs"};
+    char path[64];
+    /* User 0 may write the latter four of a template: then there is another for the next job. */
+    for (int i = 0; i < (user == 0 && SLOT != 1 ? 5 : 9); i++) {
+        snprintf(path, sizeof path, "/proc/%d/%s", SLOT, names[i]);
+        if (put(path, "1") == 0) return 0;
+    }
+    return refused(EACCES);
+}
+
 static long look(const char *name) {
     char path[64], target[64];
-    snprintf(path, sizeof path, "/proc/1/%s", name);
+    snprintf(path, sizeof path, "/proc/%d/%s", SLOT, name);
     return readlink(path, target, sizeof target);
 }
 
@@ -59,7 +86,7 @@ static long enter(void) {
     const char *const names[] = {"mnt", "user", "pid", "net", "ipc", "uts", "cgroup"};
     char path[64];
     for (int i = 0; i < 7; i++) {
-        snprintf(path, sizeof path, "/proc/1/ns/%s", names[i]);
+        snprintf(path, sizeof path, "/proc/%d/ns/%s", SLOT, names[i]);
         int fd = open(path, O_RDONLY);
         if (fd >= 0 && setns(fd, 0) == 0) return 0;
     }
@@ -71,9 +98,9 @@ static long enter_by_descriptor(void) {
 }
 
 static long take_descriptors(void) {
-    int slot = syscall(SYS_pidfd_open, SLOT, 0);
+    int descriptor = syscall(SYS_pidfd_open, SLOT, 0);
     for (int fd = 0; fd < 40; fd++)
-        if (syscall(SYS_pidfd_getfd, slot, fd, 0) >= 0) return 0;
+        if (syscall(SYS_pidfd_getfd, descriptor, fd, 0) >= 0) return 0;
     return refused(EPERM);
 }
 
@@ -136,7 +163,9 @@ const struct attempt at_slot[] = {
     {"read the slot's memory", read_slot},
     {"write to the slot's memory", write_slot},
     {"open the slot's secrets", open_secrets},
+    {"open the secrets of the slot's thread", open_secrets_of_thread},
     {"read the slot's secrets", read_secrets},
+    {"write the slot's settings", write_settings},
     {"look at the slot's program", look_at_program},
     {"look at the slot's namespaces", look_at_namespace},
     {"enter the slot's namespaces", enter},
@@ -156,5 +185,28 @@ const struct attempt at_slot[] = {
     {"be real-time", real_time},
     {"have more files", more_files},
     {"be spared when memory is short", spare_from_oom},
+    {0},
+};
+
+/* It may be ended, and its limits set: then there is another one for the next job. */
+const struct attempt at_template[] = {
+    {"attach to the template", attach},
+    {"seize the template", seize},
+    {"read the template's memory", read_slot},
+    {"write to the template's memory", write_slot},
+    {"open the template's secrets", open_content},
+    {"open the secrets of the template's thread", open_secrets_of_thread},
+    {"read the template's secrets", read_secrets},
+    {"write the template's settings", write_settings},
+    {"look at the template's program", look_at_program},
+    {"look at the template's namespaces", look_at_namespace},
+    {"enter the template's namespaces", enter},
+    {"enter the template's namespaces by its descriptor", enter_by_descriptor},
+    {"take the template's descriptors", take_descriptors},
+    {"compare with the template", compare},
+    {"advise the template's memory", advise},
+    {"move the template's pages", move_pages_of},
+    {"read the template's robust list", robust_list},
+    {"join the template's process group", join_group},
     {0},
 };
