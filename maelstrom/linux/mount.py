@@ -72,9 +72,9 @@ def open_file_of_root(root: int, path: str, flags: int) -> int:
     return system_call("openat2", root, os.fsencode(path), how, len(how))
 
 
-def open_directory_plainly(root: int, path: str) -> int:
+def open_directory_plainly(root: int, path: str, more_flags: int = 0) -> int:
     """Open a directory for reading, by a relative path that no symbolic link is part of."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    flags = more_flags | os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     how = bytes(_How(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_LINKS))
     return system_call("openat2", root, os.fsencode(path), how, len(how))
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from maelstrom.linux import memory
 from maelstrom.sandbox.channel import Channel
 from maelstrom.sandbox.diagnosis import Words, explain_start, find_program
+from maelstrom.sandbox.room import Room
 from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
 from maelstrom.sandbox.stdin import open_stdin
 from maelstrom.sandbox.steps import Spawn, Watch
@@ -229,6 +230,8 @@ class Watcher:
         self._memory_peak_bytes = 0
         template = process.template
         self._spared = frozenset(("1", str(template.pid)) if template else ("1",))
+        self.room: Room | None = None
+        """What the job may write to, if it has no bound of its own."""
         # Opened now: the slot leaves the job's IPC namespace while the job runs.
         self._shared_memory = memory.SharedMemory("/proc")
 
@@ -240,6 +243,8 @@ class Watcher:
             status, usage = self._finish()
         finally:
             self._shared_memory.close()
+            if self.room is not None:
+                self.room.close()
         for descriptor, capture in self._captures.items():
             _drain(descriptor, capture)
         return Ended(
@@ -281,20 +286,23 @@ class Watcher:
             self._why = "timeout"
             self._deadline_s = now_s + self._watch.grace_s
             kill_all(signal.SIGTERM)
-        if now_s >= self._sample_s and self._has_too_much():
-            self._why = "memory"
-            return True
-        return False
+        if now_s < self._sample_s:
+            return False
+        began_s = time.monotonic()
+        excess = "memory" if self._has_too_much() else ""
+        if not excess and self.room is not None and self.room.is_exceeded():
+            excess = "disk"
+        ended_s = time.monotonic()
+        self._sample_s = ended_s + max(SAMPLE_INTERVAL_S, SAMPLE_SHARE * (ended_s - began_s))
+        self._why = excess or self._why
+        return bool(excess)
 
     def _has_too_much(self) -> bool:
-        began_s = time.monotonic()
         shared = self._shared_memory.detached_bytes()
         held = memory.held_bytes("/proc", self._spared) + shared
         if held > self._watch.memory_bytes_max:
             held = memory.proportional_bytes("/proc", self._spared) + shared
         self._memory_peak_bytes = max(self._memory_peak_bytes, held)
-        ended_s = time.monotonic()
-        self._sample_s = ended_s + max(SAMPLE_INTERVAL_S, SAMPLE_SHARE * (ended_s - began_s))
         return held > self._watch.memory_bytes_max
 
     def _finish(self) -> tuple[int, Usage]:

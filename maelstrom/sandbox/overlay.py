@@ -39,6 +39,7 @@ class Upper(NamedTuple):
     tmp: int
     shm: int
     path_on_disk: str
+    bytes_max: int
 
 
 class Overlays:
@@ -89,7 +90,7 @@ class Overlays:
                 remove_tree(place)
             raise
         root, tmp, shm = opened
-        return Upper(root, tmp, shm, place if self._is_on_disk else "")
+        return Upper(root, tmp, shm, place if self._is_on_disk else "", size_bytes)
 
     def _mount_over(self, place: str, layers: tuple[str, ...]) -> None:
         for path in (f"{place}/u", f"{place}/w", "/up/tmp", "/up/shm"):

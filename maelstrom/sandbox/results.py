@@ -41,8 +41,8 @@ def _ended(why: str, status: int, effects: Effects) -> Outcome:
         return Cancelled()
     if why == "timeout":
         return TimedOut(effects)
-    if why == "memory":
-        return LimitExceeded("memory", effects)
+    if why in ("memory", "disk"):
+        return LimitExceeded(why, effects)
     if os.WIFSIGNALED(status):
         return Signaled(os.WTERMSIG(status), effects)
     return Exited(os.WEXITSTATUS(status), effects)

@@ -31,6 +31,7 @@ from maelstrom.sandbox.job import (
     WorkerGone,
     spawn,
 )
+from maelstrom.sandbox.room import Room
 from maelstrom.sandbox.root import PackedSteps, Root
 from maelstrom.sandbox.stage import StageError, StageFiles, give_up_powers, make_home
 from maelstrom.sandbox.supply import RootSupply
@@ -109,6 +110,7 @@ class Slot:
             self._run_on_terminal(started, pipes, looks_after)
             return
         watcher = Watcher(started, pipes, looks_after, self._channel)
+        watcher.room = self._room()
         self._foresee(root)  # type: ignore[arg-type]
         try:
             ended = watcher.run()
@@ -129,7 +131,13 @@ class Slot:
 
     def _run_on_terminal(self, started: Process, pipes: Pipes, watch: steps.Watch) -> None:
         watcher = TerminalWatcher(started, self._terminal, pipes, watch, self._channel)
+        watcher.room = self._room()
         self._channel.send(("ended", *watcher.run()))
+
+    def _room(self) -> Room | None:
+        """Return what the present job may write to on disk."""
+        upper = self._root.upper if self._root is not None else None
+        return Room(upper.root, upper.bytes_max) if upper and upper.path_on_disk else None
 
     def _harvest(self, watch: steps.Watch) -> str:
         """Send back what the job has made; returns what was wrong with it."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
+from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, LimitExceeded
+from maelstrom.model.spec import Limits
 from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.removal import remove_tree
-from tests.sandbox.conftest import MANY_LAYERS, Sandbox, descendants, text
+from tests.sandbox.conftest import MANY_LAYERS, MIB, Sandbox, descendants, text
 
 # Debian 12's, one that writes to memory but has no list of layers, one whose times are coarse.
 KERNELS = [linux for linux in ((6, 1), (6, 7), (6, 9)) if linux <= linux_version()]
@@ -48,6 +49,18 @@ def test_a_job_writes_and_the_next_sees_nothing(old: Sandbox, count: int) -> Non
     assert isinstance(first, Exited)
     assert old.run("sh", "-c", script, layers=layers).effects.stdout == first.effects.stdout  # type: ignore[union-attr]
     assert "/made" in text(first)
+
+
+def test_what_is_written_is_bound(old: Sandbox) -> None:
+    # Slowly, so that a busy machine does not write much before it is seen.
+    script = "n=0; while cat /bin/sh > /f$n || exit 7; do n=$((n + 1)); done"
+    outcome = old.run("sh", "-c", script, limits=Limits(write_bytes_max=2 * MIB))
+    if old.linux == (6, 1):
+        assert isinstance(outcome, LimitExceeded), outcome
+        assert outcome.limit == "disk"
+    else:
+        assert isinstance(outcome, Exited), outcome
+        assert outcome.status == 7
 
 
 def test_whole_directories_can_be_replaced(old: Sandbox) -> None:

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[2] / "maelstrom"
 SLOT_SIDE = {
     f"sandbox.{name}"
     for name in ("bearing", "channel", "diagnosis", "disposal", "forked", "from_template",
-                 "harvest", "job", "overlay", "probe", "removal", "root", "slot", "stage",
-                 "stdin", "steps", "supply", "template", "terminal", "trace", "zygote")
+                 "harvest", "job", "overlay", "probe", "removal", "room", "root", "slot",
+                 "stage", "stdin", "steps", "supply", "template", "terminal", "trace", "zygote")
 }  # fmt: skip
 
 # For each part, longest name first, the parts of ours that it may import.
