@@ -95,6 +95,8 @@ class Run:
                 f"worker `{worker}` is on the broker's host",
                 hint="remove its table from the inventory, then `nox -s cluster_up`",
             )
+        if not self.options.shows_only:
+            self.authority.unlock()  # Before the worker goes, so that what follows can be done.
         if is_gone:
             question = f"is {worker} gone for good? then its certificates are revoked"
             is_meant = self.options.is_confirmed or self.options.shows_only or self.ask(question)

@@ -10,6 +10,8 @@ from maelstrom.errors import UserError
 from provision.toml_lines import Path, line_of
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+# Somebody may have written a secret where only its place is wanted.
+_SECRET = {"ca_passphrase"}
 PORT_MAX = 65535
 SLOTS_MAX = 1000
 
@@ -46,7 +48,8 @@ def read_table(
         try:
             values[key] = readers[key](value)
         except ValueError as error:
-            shown = f"`{key} = {value!r}`" if isinstance(value, str | int) else f"`{key}`"
+            is_shown = isinstance(value, str | int) and key not in _SECRET
+            shown = f"`{key} = {value!r}`" if is_shown else f"`{key}`"
             raise source.error((*path, key), f"{shown} cannot be", str(error)) from error
     return values
 

@@ -25,6 +25,13 @@ BYTES_MAX = 1023
 """What the library takes."""
 
 
+def ask_terminal(prompt: str) -> str:
+    """Ask a person, who does not see what he writes; raises OSError where no terminal is."""
+    # Without, the library would read standard input, and show it.
+    with Path("/dev/tty").open():
+        return getpass.getpass(prompt)
+
+
 class Passphrase:
     """A passphrase that is fetched when it is first needed; `what` it opens is told when asked."""
 
@@ -34,7 +41,7 @@ class Passphrase:
         what: str,
         *,
         environment: Mapping[str, str] = os.environ,
-        ask: Callable[[str], str] = getpass.getpass,
+        ask: Callable[[str], str] = ask_terminal,
     ) -> None:
         self.source = source
         self._what = what
@@ -42,7 +49,10 @@ class Passphrase:
         self._ask = ask
         self._kind, _, self._argument = source.partition(":")
         if not is_source(source):
-            raise UserError(f"`{source}` does not say where a passphrase is", hint=f"write {FORMS}")
+            # It may be the passphrase itself, so it is not repeated.
+            raise UserError(
+                f"it is not said where the passphrase of {what} is", hint=f"write {FORMS}"
+            )
 
     def get(self, *, is_new: bool = False) -> bytes:
         """Return it; a new one is asked for twice."""

@@ -64,7 +64,7 @@ BAD = {
         GOOD.replace("[broker]", "[brokers]"), 5, "`brokers` is not a key", "`broker`?",
     ),
     "a passphrase itself": (
-        'ca_passphrase = "correct horse"\n' + GOOD, 1, "`ca_passphrase", 'write "ask"',
+        'ca_passphrase = "correct horse"\n' + GOOD, 1, "`ca_passphrase` cannot be", 'write "ask"',
     ),
     "a worker twice": (
         GOOD + '[workers.w1]\nhost = "10.0.0.3"\n', 11, "worker `w1` is there twice", "own name",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maelstrom.sandbox import grantor
+from maelstrom.sandbox import grantor, identities
 from maelstrom.sandbox.grantor import grant
 from maelstrom.sandbox.identities import GRANTOR_VARIABLE, NoIdentities, map_identities
 
@@ -112,3 +112,19 @@ def test_what_is_no_number_is_refused() -> None:
         ours.sendall(b"-1\n")
         grantor.answer(theirs)
         assert ours.recv(100) == b"this is not the number of a process\n"
+
+
+@pytest.mark.parametrize("is_bound", [False, True])
+def test_who_can_gain_no_rights_is_told_why_newuidmap_fails(
+    is_bound: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tool = tmp_path / "newuidmap"
+    tool.write_text("#!/bin/sh\necho write to uid_map failed >&2\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(GRANTOR_VARIABLE, raising=False)
+    monkeypatch.setattr(identities, "extents", lambda _path, _user, own: [(0, own, 1)])
+    monkeypatch.setattr(identities, "_is_bound", lambda: is_bound)
+    with pytest.raises(NoIdentities, match="write to uid_map failed") as raised:
+        map_identities(7, ME, ME)
+    assert ("can gain no rights" in str(raised.value)) == is_bound
