@@ -29,6 +29,11 @@ class Ending:
         self.is_handing_over = False
         self.is_finishing = False
 
+    @property
+    def state(self) -> str:
+        """In a word, for a person."""
+        return "draining" if self.is_handing_over else "finishing" if self.is_finishing else ""
+
     def hand_over(self, limit_s: float) -> None:
         """End when nothing runs any more, or when that takes too long."""
         self.is_handing_over = True

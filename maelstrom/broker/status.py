@@ -97,6 +97,14 @@ class State(msgspec.Struct, frozen=True):
     workers: tuple[WorkerState, ...]
     clients: tuple[ClientState, ...]
     history: tuple[Sample, ...]
+    store_bytes: int = 0
+    results: int = 0
+    """Outcomes that are remembered for equal jobs."""
+    hits: int = 0
+    """Jobs that were answered so, since the start, and those that could have been."""
+    misses: int = 0
+    ending: str = ""
+    """draining if it is about to end; finishing if all jobs are to end before."""
 
 
 class Observer:
@@ -178,6 +186,7 @@ class Observer:
         broker = self._broker
         now = self._now()
         gathering = broker.gatherer.waiting
+        results = broker.results
         before = next((s for s in self._history if now.at_s - s.at_s <= RATE_S), now)
         spent_s = max(now.at_s - before.at_s, SAMPLE_S)
         clients = tuple(self._client(client) for client in broker.clients.values())
@@ -196,4 +205,9 @@ class Observer:
             workers=self._workers(),
             clients=clients,
             history=tuple(self._history),
+            store_bytes=broker.store.used_bytes,
+            results=len(results) if results is not None else 0,
+            hits=results.hits if results is not None else 0,
+            misses=results.misses if results is not None else 0,
+            ending=broker.ending.state,
         )

@@ -72,6 +72,13 @@ def status(broker: Address | None, identity: Path | None, is_json: bool) -> None
         f"jobs     {state.running} running, {state.queued} queued, {state.gathering} lack "
         f"contents, {state.ended} ended, {state.per_s:.1f}/s"
     )
+    asked = state.hits + state.misses
+    click.echo(
+        f"cache    {state.hits} of {asked} jobs answered, {state.results} outcomes kept; "
+        f"store {state.store_bytes >> 20} of {state.store_limit_bytes >> 20} MiB"
+    )
+    if state.ending:
+        click.echo(f"broker   {state.ending}")
     for worker in state.workers:
         click.echo(
             f"worker   {worker.name:20} {worker.state:9} {worker.running}/{worker.slots} slots, "

@@ -333,6 +333,12 @@ class DiskStore:
         with self._mutex, explained(self.root):
             self._tenant.unpin(by)
 
+    @property
+    def used_bytes(self) -> int:
+        """How much is kept, nearly."""
+        text = _read_text(self.root / "usage")
+        return self._added_bytes + (int(text) if text.isdecimal() else 0)
+
     def account(self, size_bytes: int) -> None:
         """Count what came into the store, and make room if it is too much."""
         with self._mutex:

@@ -30,6 +30,17 @@ class _State(Collector):
         yield workers
         yield GaugeMetricFamily("maelstrom_slots", "Slots of workers that are here.", state.slots)
         yield GaugeMetricFamily("maelstrom_clients", "Sessions of clients.", len(state.clients))
+        yield CounterMetricFamily(
+            "maelstrom_cache_hits", "Jobs answered with the outcome of an equal one.", state.hits
+        )
+        yield CounterMetricFamily(
+            "maelstrom_cache_misses", "Jobs for which none was known.", state.misses
+        )
+        yield GaugeMetricFamily("maelstrom_cache_results", "Outcomes kept.", state.results)
+        yield GaugeMetricFamily("maelstrom_store_bytes", "Content kept.", state.store_bytes)
+        yield GaugeMetricFamily(
+            "maelstrom_draining", "Whether it is about to end.", bool(state.ending)
+        )
         yield GaugeMetricFamily("maelstrom_up_seconds", "Time since the start.", state.up_s)
         yield GaugeMetricFamily(
             "maelstrom_store_limit_bytes", "How much content is kept.", state.store_limit_bytes

@@ -120,7 +120,7 @@ class Site:
     async def _health(self, _: web.Request) -> web.Response:
         state = self._look()
         here = sum(worker.state == "here" for worker in state.workers)
-        told = {"status": "ok", "workers": here, "build": state.build}
+        told = {"status": state.ending or "ok", "workers": here, "build": state.build}
         return web.Response(body=msgspec.json.encode(told), content_type="application/json")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

@@ -3,7 +3,11 @@
 import asyncio
 import json
 import logging
+import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +63,24 @@ def test_one_event_is_one_line_whatever_it_tells(capfd: pytest.CaptureFixture[st
     told = json.loads(as_json)
     assert (told["event"], told["peer"], told["level"]) == ("connection refused", "a\nb", "info")
     assert (told["job"], told["hint"]) == ("3.17", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_real_daemon_tells_of_its_start_and_of_its_end(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "maelstrom.cli.broker", "--listen", f"unix:{tmp_path}/broker",
+             "--store", str(tmp_path / "store"), "--log-format", "json"],
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert manager.recv(1000).startswith(b"READY=1\nSTATUS=listens on unix:")
+        daemon.send_signal(number)
+        assert manager.recv(1000) == b"STOPPING=1\nSTATUS=draining"
+        _, told = daemon.communicate(timeout=30)
+    assert daemon.returncode == 0
+    assert [json.loads(line)["event"] for line in told.splitlines()] == ["begun", "draining"]

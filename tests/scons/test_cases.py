@@ -79,3 +79,23 @@ def test_a_mistake_is_told(echoes: Project, keywords: str, complaint: str) -> No
     ran = echoes.scons("test")
     assert ran.status == 2
     assert ran.has("wrong", complaint)
+
+
+def test_without_the_cache_every_case_is_run_and_says_so(echoes: Project) -> None:
+    echoes.sconstruct(
+        "program = env.Program('echoes', 'echoes.c')\n"
+        "env.MaelstromTest('two', program, cases={'good': '0', 'fine': '00'})\n"
+    )
+    assert echoes.scons("test").has("2 passed")
+    assert echoes.scons("test").has("`test' is up to date")
+    for words, environment in (
+        (("--maelstrom-no-cache",), {}),
+        ((), {"MAELSTROM_CACHE": "0"}),
+    ):
+        ran = echoes.scons("test", "--maelstrom-junit=r.xml", *words, **environment)
+        assert ran.status == 0
+        assert ran.has("2 passed")
+        assert "record" not in ran.out
+        report = (echoes.root / "r.xml").read_text()
+        assert report.count("the cache is not used") == 2
+        assert 'name="cached" value="true"' not in report

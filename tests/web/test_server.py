@@ -27,8 +27,13 @@ STATE = State(
         WorkerState("alpha", "worker/alpha at 10.0.0.7:4711", 8, 3, 2, "here"),
         WorkerState(EVIL, EVIL, 4, 0, 0, "draining"),
     ),
-    clients=(ClientState("client/ann", EVIL, 5, 1536, False),),
+    clients=(ClientState("client/ann", EVIL, 5, 1536, False, 2, 7, 100, -1),),
     history=tuple(Sample(float(at), 4 * at, at % 8, at, 8) for at in range(20)),
+    store_bytes=5 << 20,
+    results=321,
+    hits=17,
+    misses=3,
+    ending="draining",
 )
 
 
@@ -56,6 +61,9 @@ async def test_the_page_shows_the_state_and_trusts_no_name(site: str) -> None:
     assert status == 200
     for shown in ("client/ann", "worker/alpha at 10.0.0.7:4711", "1.5 KiB", "1 d 2 h", "draining"):
         assert shown in text
+    for shown in ("2 of 7", "321 outcomes", "5.0 MiB of 10.0 GiB", "This broker is draining"):
+        assert shown in text
+    assert "<b>17</b> cached <small>of 20</small>" in text
     assert "1\N{NARROW NO-BREAK SPACE}234" in text
     assert EVIL not in text
     assert "&lt;script&gt;" in text
@@ -79,13 +87,16 @@ async def test_metrics_are_for_prometheus(site: str) -> None:
         "maelstrom_jobs_ended_total 99.0",
         'maelstrom_workers{state="here"} 1.0',
         "maelstrom_slots 8.0",
+        "maelstrom_cache_hits_total 17.0",
+        "maelstrom_store_bytes 5.24288e+06",
+        "maelstrom_draining 1.0",
     ):
         assert line in text.splitlines()
 
 
 async def test_health_is_told_in_a_word(site: str) -> None:
     _, text, _ = await get(f"{site}/healthz")
-    assert json.loads(text) == {"status": "ok", "workers": 1, "build": "1.2"}
+    assert json.loads(text) == {"status": "draining", "workers": 1, "build": "1.2"}
 
 
 async def test_the_page_is_refreshed_live(site: str) -> None:
