@@ -116,14 +116,15 @@ def believe(
     """Accept a certificate for one of these roles; raises TrustError that names what is wrong."""
     if now_s > certificate.ends_s:
         raise TrustError(
-            f"{certificate} expired at {_moment(certificate.ends_s)}; it is {_moment(now_s)} here",
+            f"{certificate} expired at {_moment(certificate.ends_s)}; "
+            f"it is {_moment(now_s)} here, {_amount(now_s - certificate.ends_s)} later",
             hint="renew it with `maelstrom-admin ca renew`, or mend the clock that is wrong",
         )
     if now_s + CLOCK_DIFFERENCE_S_MAX < certificate.begins_s:
         raise TrustError(
             f"{certificate} is not valid before {_moment(certificate.begins_s)}; "
-            f"it is {_moment(now_s)} here",
-            hint="a clock is wrong: the authority's, or the one of this host",
+            f"it is {_moment(now_s)} here, {_amount(certificate.begins_s - now_s)} earlier",
+            hint="a clock is wrong by at least that: this host's, or the authority's",
         )
     if certificate.serial in revoked:
         raise TrustError(
@@ -139,3 +140,13 @@ def believe(
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _amount(seconds: float) -> str:
+    """Return a length of time by its two largest units."""
+    minutes = max(1, round(seconds / 60))
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

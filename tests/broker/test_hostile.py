@@ -14,15 +14,14 @@ from maelstrom.model.manifest import File, Manifest
 from maelstrom.model.outcome import InfrastructureFault
 from maelstrom.wire import connection as connections
 from maelstrom.wire import messages
-from maelstrom.wire.address import connect, parse
 from maelstrom.wire.connection import Codec, Connection, encode
-from maelstrom.wire.framing import Framer, frame
+from maelstrom.wire.framing import frame
 from maelstrom.wire.greeting import Hello, Role, encode_hello, hello
+from tests.support.by_hand import TO_WORKER, Peer, greeting
 from tests.support.cluster import Crew
 from tests.support.parcels import parcel
 
-ANY = Codec(messages.BrokerToClient)
-BLOBS = Codec(messages.Blobs)
+BLOBS: Codec[messages.Message] = Codec(messages.Blobs)
 
 
 @pytest.fixture(scope="module")
@@ -33,54 +32,8 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
     crew.close()
 
 
-class Peer:
-    """The other end of a broker, by hand."""
-
-    def __init__(self, crew: Crew, *first: bytes) -> None:
-        self.sock = connect(parse(crew.address))
-        self.sock.settimeout(5)
-        self.framer = Framer(1 << 26)
-        self.bodies: list[bytes] = []
-        self.sock.sendall(b"".join(first))
-
-    def body(self) -> bytes:
-        while not self.bodies:
-            received = self.sock.recv(1 << 16)
-            if not received:
-                raise EOFError
-            self.bodies += self.framer.feed(received)
-        return self.bodies.pop(0)
-
-    def read_on(self) -> None:
-        while True:
-            self.body()
-
-    def until(self, kind: type, codec: Codec[object] = ANY) -> object:
-        while True:
-            message = codec.read(self.body())
-            if isinstance(message, kind):
-                return message
-
-    def goodbye(self) -> messages.Goodbye:
-        found = self.until(messages.Goodbye)
-        assert isinstance(found, messages.Goodbye)
-        with pytest.raises(EOFError):
-            self.body()
-        return found
-
-    def send(self, *sent: messages.Message) -> None:
-        self.sock.sendall(b"".join(frame(encode(message)) for message in sent))
-
-    def close(self) -> None:
-        self.sock.close()
-
-
-def greeting(role: Role, token: str = "") -> bytes:
-    return frame(encode_hello(hello(role, "test", token)))
-
-
 def client(crew: Crew) -> tuple[Peer, str]:
-    peer = Peer(crew, greeting(Role.CLIENT))
+    peer = Peer(crew.address, greeting(Role.CLIENT))
     peer.body()
     welcome = peer.until(messages.Welcome)
     assert isinstance(welcome, messages.Welcome)
@@ -107,7 +60,7 @@ def is_serving(crew: Crew) -> bool:
     ids=["http", "noise", "empty", "nested", "future", "broker", "token"],
 )
 def test_a_stranger_is_let_go_and_the_others_are_served(crew: Crew, first: bytes) -> None:
-    peer = Peer(crew, first)
+    peer = Peer(crew.address, first)
     with pytest.raises((EOFError, ConnectionResetError)):
         peer.read_on()
     peer.close()
@@ -158,7 +111,7 @@ BREACHES = {
 @pytest.mark.parametrize("name", BREACHES)
 def test_a_breach_is_answered_with_its_reason(crew: Crew, name: str) -> None:
     role, sent, reason = BREACHES[name]
-    peer = Peer(crew, greeting(role))
+    peer = Peer(crew.address, greeting(role))
     peer.body()
     peer.sock.sendall(sent)
     assert reason in peer.goodbye().message
@@ -169,7 +122,7 @@ def test_a_breach_is_answered_with_its_reason(crew: Crew, name: str) -> None:
 def test_what_is_resumed_and_was_never_there_is_unknown(crew: Crew) -> None:
     first, token = client(crew)
     first.close()
-    again = Peer(crew, greeting(Role.CLIENT, token))
+    again = Peer(crew.address, greeting(Role.CLIENT, token))
     again.body()
     welcome = again.until(messages.Welcome)
     assert isinstance(welcome, messages.Welcome)
@@ -177,7 +130,7 @@ def test_what_is_resumed_and_was_never_there_is_unknown(crew: Crew) -> None:
     again.send(messages.Resume((1, 7, 7, -3)))
     assert again.until(messages.Unknown) == messages.Unknown((1, 7, -3))
     # A token is good for one kind of peer.
-    other = Peer(crew, greeting(Role.WORKER, token))
+    other = Peer(crew.address, greeting(Role.WORKER, token))
     other.body()
     welcome = other.until(messages.Welcome)
     assert isinstance(welcome, messages.Welcome)
@@ -187,16 +140,16 @@ def test_what_is_resumed_and_was_never_there_is_unknown(crew: Crew) -> None:
 
 
 def test_a_worker_that_holds_what_it_was_not_given_is_to_end_it(crew: Crew) -> None:
-    worker = Peer(crew, greeting(Role.WORKER))
+    worker = Peer(crew.address, greeting(Role.WORKER))
     worker.body()
     worker.until(messages.Welcome)
     worker.send(messages.Join("liar", 1, (), ((JOB, 3),)))
-    assert worker.until(messages.Kill, Codec(messages.BrokerToWorker)) == messages.Kill(JOB, 3)
+    assert worker.until(messages.Kill, TO_WORKER) == messages.Kill(JOB, 3)
     worker.close()
 
 
 def test_a_worker_that_reports_what_it_was_not_given_changes_nothing(crew: Crew) -> None:
-    peer = Peer(crew, greeting(Role.WORKER))
+    peer = Peer(crew.address, greeting(Role.WORKER))
     peer.body()
     peer.send(
         messages.Join("x", 1),
@@ -214,7 +167,7 @@ def test_wrong_content_is_refused_and_fails_only_its_own_jobs(crew: Crew) -> Non
     peer, token = client(crew)
     peer.send(messages.Submit(1, b"spec", (manifest.digest,)))
     assert peer.until(messages.Want) == messages.Want((manifest.digest,))
-    blobs = Peer(crew, greeting(Role.BLOBS, token))
+    blobs = Peer(crew.address, greeting(Role.BLOBS, token))
     blobs.body()
     blobs.send(parcel(manifest.encoded))
     assert (manifest.digest,) == blobs.until(messages.Took, BLOBS).stored  # type: ignore[attr-defined]
@@ -230,7 +183,7 @@ def test_wrong_content_is_refused_and_fails_only_its_own_jobs(crew: Crew) -> Non
 
 def test_a_blob_that_nobody_asked_for_is_refused(crew: Crew) -> None:
     peer, token = client(crew)
-    blobs = Peer(crew, greeting(Role.BLOBS, token))
+    blobs = Peer(crew.address, greeting(Role.BLOBS, token))
     blobs.body()
     blobs.send(parcel(b"gift"))
     found = blobs.until(messages.Goodbye, BLOBS)
@@ -246,7 +199,7 @@ def test_a_blob_that_breaks_off_may_be_sent_again(crew: Crew) -> None:
     assert peer.until(messages.Want)
     whole = frame(encode(parcel(content)))
     for sent in (whole[:-2], whole):
-        blobs = Peer(crew, greeting(Role.BLOBS, token))
+        blobs = Peer(crew.address, greeting(Role.BLOBS, token))
         blobs.body()
         blobs.sock.sendall(sent)
         if sent == whole:

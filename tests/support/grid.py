@@ -90,10 +90,10 @@ class Grid:
         self._server.close()
         await self.broker.close()
 
-    async def start_broker_process(self, *options: str) -> None:
-        """Start one that can be killed."""
+    async def start_broker_process(self, *options: str, prefix: tuple[str, ...] = ()) -> None:
+        """Start one that can be killed; `prefix` is what begins the command."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "maelstrom.cli.broker",
+            [*prefix, sys.executable, "-m", "maelstrom.cli.broker",
              "--listen", f"plain:127.0.0.1:{self.port}",
              "--store", str(self._directory / "broker"), *options],
             text=True,

@@ -16,12 +16,12 @@ ALPHA = Certificate(Identity(Role.WORKER, "alpha"), 0xA1FA, 100 * DAY, 107 * DAY
         "expired": (
             108 * DAY, [Role.WORKER], [],
             ("certificate a1fa of worker/alpha expired at 1970-04-18 00:00:00 UTC; "
-             "it is 1970-04-19 00:00:00 UTC here"),
+             "it is 1970-04-19 00:00:00 UTC here, 1 d 0 h later"),
         ),
         "a clock an hour off": (
             100 * DAY - 3600, [Role.WORKER], [],
             ("certificate a1fa of worker/alpha is not valid before 1970-04-11 00:00:00 UTC; "
-             "it is 1970-04-10 23:00:00 UTC here"),
+             "it is 1970-04-10 23:00:00 UTC here, 1 h 0 min earlier"),
         ),
         "revoked": (
             101 * DAY, [Role.WORKER], [0xA1FA], "certificate a1fa of worker/alpha was revoked",
