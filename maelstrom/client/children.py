@@ -47,6 +47,11 @@ class Child:
         self.pidfd = os.pidfd_open(self.process.pid)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it is gone, for whatever reason."""
+        return self.process.poll() is not None
+
+    @property
     def has_failed(self) -> bool:
         """Whether it ended, and not because it was to."""
         return self.process.poll() not in (None, 0)

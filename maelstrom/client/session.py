@@ -12,7 +12,6 @@ Rules of this file:
 """
 
 import asyncio
-import contextlib
 import itertools
 import os
 import random
@@ -48,7 +47,10 @@ CLOSE_S_MAX = 5.0
 RECONNECT_S_MAX = 110.0
 """A little less than a broker keeps what it has for us."""
 REASON_S = 0.2
-"""How long we wait for the end of a child that explains why a connection ended."""
+REASONS_AWAITED_MAX = 50
+REASONS_MORE_AWAITED_MAX = 4
+"""How long, and how often, we wait for the end of a child that explains why a connection ended: on
+a busy host it takes long to die."""
 
 Source: TypeAlias = str | bytes
 
@@ -411,11 +413,22 @@ class Session:
         if killed:
             self._fail(killed[0].failure())
         else:
-            asyncio.get_running_loop().call_later(REASON_S, self._explain_late, reason)
+            self._explain_later(reason, REASONS_AWAITED_MAX)
 
-    def _explain_late(self, reason: MaelstromError) -> None:
+    def _explain_later(self, reason: MaelstromError, waits_left: int) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(REASON_S, self._explain_late, reason, waits_left - 1)
+
+    def _explain_late(self, reason: MaelstromError, waits_left: int) -> None:
         ended = [child for child in self._children if child.was_killed]
         ended += [child for child in self._children if child.has_failed]
-        with contextlib.suppress(IndexError):
-            reason = ended[0].failure()
-        self._fail(reason)
+        if ended:
+            self._fail(ended[0].failure())
+            return
+        if any(child.has_ended for child in self._children):
+            # One that ended well, as it was told to, or since the other one is about to die.
+            waits_left = min(waits_left, REASONS_MORE_AWAITED_MAX)
+        if waits_left:
+            self._explain_later(reason, waits_left)
+        else:
+            self._fail(reason)

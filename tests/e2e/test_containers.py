@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from maelstrom.sandbox.check import check
+from tests.support.cluster import WAIT_S
 from tests.support.project import FAILS, PASSES, Project, Ran
 
 LIBRARY = "int answer(void) { return 42; }\n"
@@ -213,7 +214,7 @@ def test_an_interrupt_leaves_nothing(project: Project) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + WAIT_S
     ours: set[int] = set()
     while time.monotonic() < deadline_s:
         now = children(process.pid)
@@ -224,12 +225,12 @@ def test_an_interrupt_leaves_nothing(project: Project) -> None:
     ours |= children(process.pid)
     process.send_signal(signal.SIGINT)
     started_s = time.monotonic()
-    out, _ = process.communicate(timeout=20)
-    assert time.monotonic() - started_s < 4
+    out, _ = process.communicate(timeout=WAIT_S)
+    assert time.monotonic() - started_s < 30, "the jobs would take a minute"
     assert process.returncode == 2
     assert b"Summary" in out
     assert b"Traceback" not in out
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + WAIT_S
     while ours and time.monotonic() < deadline_s:
         ours = {pid for pid in ours if Path(f"/proc/{pid}/exe").is_symlink() and _runs(pid)}
         time.sleep(0.05)

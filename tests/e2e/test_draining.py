@@ -28,7 +28,7 @@ import fcntl, runpy, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 runpy.run_module("maelstrom.cli.worker", run_name="__main__")
 """
-WAIT_S = 30
+WAIT_S = 120
 
 
 @pytest.fixture(scope="module")

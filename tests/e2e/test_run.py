@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maelstrom.sandbox.check import check
-from tests.support.cluster import ROOT
+from tests.support.cluster import ROOT, WAIT_S
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def run(tmp_path: Path, *words: str, given: str = "") -> "subprocess.CompletedPr
         input=given,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WAIT_S,
         check=False,
     )
 

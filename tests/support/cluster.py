@@ -9,6 +9,8 @@ from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import File, Manifest
 
 ROOT = Path(__file__).parents[2]
+WAIT_S = 120.0
+"""How long is waited for what will surely come, however busy the machine is."""
 
 
 def static_program(directory: Path, source: str) -> Path:
@@ -75,6 +77,6 @@ class Crew:
             if process is None:
                 continue
             process.terminate()
-            _, told = process.communicate(timeout=10)
+            _, told = process.communicate(timeout=WAIT_S)
             assert process.returncode in (0, -9), told
             assert "Traceback" not in told, told

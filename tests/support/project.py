@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.cluster import WAIT_S
+
 CHECKOUT = Path(__file__).parents[2]
 HEAD = """\
 import maelstrom.scons
@@ -90,7 +92,7 @@ class Project:
             env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=60,
+            timeout=WAIT_S,
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode())
@@ -104,7 +106,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + WAIT_S
         while not (self.log.exists() and when in self.log.read_text()):
             assert time.monotonic() < deadline_s, "SCons never came so far"
             assert process.poll() is None, process.communicate()[0].decode()
@@ -112,7 +114,7 @@ class Project:
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         started_s = time.monotonic()
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=WAIT_S)
         return Ran(process.returncode, out.decode()), time.monotonic() - started_s
 
     def events(self, kind: str) -> list[dict[str, Any]]:
