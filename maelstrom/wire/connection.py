@@ -8,7 +8,8 @@ Rules of this file:
    A pair of sockets within one machine needs no such check: its end is always noticed.
 4. `lost` is called exactly once, last, with the error or None for a plain end. `is_final` tells
    whether one end meant it, or whether it may be tried again.
-5. Messages that their sender keeps until they are known to have come are counted by `count`; the
+5. Whoever is refused hears why: we speak, and wait for him to close the connection.
+6. Messages that their sender keeps until they are known to have come are counted by `count`; the
    number goes back with every heartbeat, and earlier when there are many.
 """
 
@@ -31,6 +32,8 @@ COUNTED_MAX = 32
 COUNTED_BYTES_MAX = 1 << 20
 """Of messages that their sender keeps: beyond that he hears of them before the next heartbeat."""
 GREETING_S_MAX = 10.0
+LINGER_S = 1.0
+"""How long the end of a connection that we refuse is left to the other end."""
 OUTGOING_BYTES_MAX = 128 << 20
 
 T = TypeVar("T")
@@ -135,7 +138,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(frame(encode_hello(self._ours)) + frame(goodbye))
         self._error = error
         self.is_final = True
-        self.close()
+        self._linger()
 
     @property
     def peer(self) -> str:
@@ -171,7 +174,7 @@ class Connection(asyncio.Protocol):
     def _dismiss(self, goodbye: Goodbye) -> None:
         self.is_final = True
         if goodbye.message:
-            raise ProtocolError(goodbye.message[:1000], hint=goodbye.hint[:1000])
+            self._error = ProtocolError(goodbye.message[:1000], hint=goodbye.hint[:1000])
         self.close()
 
     def _greet(self, body: bytes) -> None:
@@ -298,15 +301,31 @@ class Connection(asyncio.Protocol):
         self.is_final = True
         if self._is_greeted:
             self.send(Goodbye(error.message, error.hint))
-        self.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Let the other end read why before the connection ends, which it does in its turn.
+
+        If we closed it while something is still on its way to us, the kernel would take back our
+        last words.
+        """
+        self._flush()
+        self._is_closing = True
+        if self._transport is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(LINGER_S, self._transport.abort)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def close(self) -> None:
         """End the connection after what waits has left."""
         if not self._is_closing:
             self._flush()
             self._is_closing = True
-            if self._transport is not None:
-                self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def abort(self, error: MaelstromError) -> None:
         """End the connection at once."""

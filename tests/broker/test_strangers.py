@@ -36,6 +36,9 @@ class Wire(asyncio.Transport):
     is_closed = False
 
     def write(self, data: Any) -> None: ...
+    def can_write_eof(self) -> bool:
+        return False
+
     def is_closing(self) -> bool:
         return self.is_closed
 

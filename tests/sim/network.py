@@ -35,6 +35,9 @@ class Transport(asyncio.Transport):
         """There is nothing to be told."""
         return default
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def is_closing(self) -> bool:
         return self.is_over
 

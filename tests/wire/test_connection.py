@@ -28,4 +28,7 @@ class Wire(asyncio.Transport):
     def write(self, data: Any) -> None:
         self.written += bytes(data)
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def close(self) -> None: ...
