@@ -42,6 +42,7 @@ EXIT_CANNOT_RUN = 126
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit status: the program's own, or one that tells why it did not run."""
+    _open_streams()
     options = parser().parse_args(arguments)
     if options.check:
         return _check()
@@ -62,6 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f": `{error.filename}`" if error.filename else ""
         print(f"maelstrom: {error.strerror}{place}", file=sys.stderr)
         return EXIT_UNAVAILABLE
+
+
+def _open_streams() -> None:
+    """Take the place of standard streams that are closed, or what we open would be in it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _describe(options: argparse.Namespace) -> JobSpec:

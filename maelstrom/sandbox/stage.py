@@ -41,6 +41,12 @@ NAMESPACES = ("ipc", "mnt", "net", "pid", "time", "user", "uts")
 STACKS_MAX = 4
 # The slot itself needs some descriptors, however few its jobs may have.
 SLOT_FILES_MIN = 64
+# Whatever the worker was started with: these are off, and stacks are as they are everywhere.
+LIFTED = (
+    *(resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE),
+    resource.RLIMIT_RSS,
+)
+STACK_BYTES = 8 << 20
 # The two processes of a slot count as its own.
 SLOT_PROCESSES = 2
 
@@ -309,6 +315,9 @@ def _make_mount_read_only(path: str) -> None:
 
 
 def _set_limits(kind: SlotKind) -> None:
+    for limit in LIFTED:
+        _set_soft(limit, resource.RLIM_INFINITY)
+    _set_soft(resource.RLIMIT_STACK, STACK_BYTES)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES)
     _lower(resource.RLIMIT_NOFILE, max(kind.open_files_max, SLOT_FILES_MIN))
@@ -316,6 +325,14 @@ def _set_limits(kind: SlotKind) -> None:
 
 def _give_up_files() -> None:
     process.set_dumpable(is_dumpable=False)
+
+
+def _set_soft(limit: int, value: int) -> None:
+    """Set what a process is held to; what it may go up to remains."""
+    hard = resource.getrlimit(limit)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = hard if value == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (value, hard))
 
 
 def _lower(limit: int, value: int) -> None:

@@ -1,0 +1,112 @@
+"""A job is the same whatever the process is like that starts the sandbox."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.conftest import Sandbox
+
+LOOK = (
+    "umask; cat /proc/self/status | while read -r name rest; do case $name in"
+    " Sig[PBIC]*|Shd*|Core*|NoNew*|Groups*) echo $name $rest; esac; done;"
+    " cat /proc/self/limits /proc/self/oom_score_adj /proc/self/coredump_filter"
+    " /proc/self/timerslack_ns /proc/self/cgroup; ls -l /proc/self/fd | wc -l; env; pwd"
+)
+FIRST_FREE = 40
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def _leave_files_open() -> None:
+    for number in range(FIRST_FREE, FIRST_FREE + 3):
+        os.dup2(0, number)
+        os.set_inheritable(number, True)
+
+
+def _allow_core_dumps() -> None:
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+
+
+def _be_limited() -> None:
+    for limit, value in (
+        (resource.RLIMIT_STACK, 1 << 20),
+        (resource.RLIMIT_CPU, 1000),
+        (resource.RLIMIT_FSIZE, 1 << 30),
+        (resource.RLIMIT_AS, 1 << 40),
+        (resource.RLIMIT_DATA, 1 << 40),
+    ):
+        resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
+
+
+ODD: dict[str, Callable[[], object]] = {
+    "a closed mask of modes": lambda: os.umask(0o077),
+    "an open mask of modes": lambda: os.umask(0),
+    "signals are ignored": _ignore_signals,
+    "signals are blocked": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()),
+    "files are open": _leave_files_open,
+    "core dumps are allowed": _allow_core_dumps,
+    "few files may be open": lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (50, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    ),
+    "limits are low": _be_limited,
+    "another working directory": lambda: os.chdir("/usr"),
+    "a session of its own": os.setsid,
+    "standard output is the only stream": lambda: (os.close(0), os.close(2)),
+}
+
+
+class Callers:
+    """Starts sandboxes, and keeps what a job of an ordinary caller's sees."""
+
+    def __init__(self, layer: Path) -> None:
+        self._layer = layer
+        self.usual = self.run(lambda: None)
+
+    def run(self, prepare: Callable[[], object]) -> str:
+        """Return what a job sees."""
+        found = subprocess.run(
+            [
+                *(sys.executable, "-m", "maelstrom.sandbox", "--layer", str(self._layer)),
+                *("--", "sh", "-c", LOOK),
+            ],
+            preexec_fn=prepare,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+            check=True,
+            text=True,
+        )
+        return found.stdout
+
+
+@pytest.fixture(scope="module")
+def callers(sandbox: Sandbox, layers_root: Path) -> Callers:
+    """Where the host has a sandbox at all."""
+    return Callers(layers_root / "shell")
+
+
+@pytest.mark.parametrize("state", ODD)
+def test_a_job_does_not_feel_that(callers: Callers, state: str) -> None:
+    assert callers.run(ODD[state]) == callers.usual
+
+
+def test_what_a_job_is_always_like(callers: Callers) -> None:
+    lines = callers.usual.splitlines()
+    assert lines[0] == "0022"
+    for name in ("SigBlk", "SigCgt", "SigPnd", "ShdPnd"):
+        assert f"{name}: {0:016x}" in lines
+    assert "NoNewPrivs: 1" in lines
+    (core,) = [line for line in lines if line.startswith("Max core file size")]
+    assert core.split()[4:6] == ["0", "0"]
