@@ -172,6 +172,11 @@ class Worker:
             self.tokens.get(name, 0) >= amount for name, amount in shape.tokens
         )
 
+    def may_claim(self, job: Job, attempt: int) -> bool:
+        """Whether a job that it says it holds can be its own."""
+        # After a restart we may know a little less of a job than its worker does.
+        return job.worker is None and attempt >= job.attempts and self.fits(job.shape)
+
     def is_warm(self, layers: tuple[Digest, ...]) -> bool:
         """Whether it ran a job in these layers not long ago."""
         return layers == self.lately or layers in self.warm

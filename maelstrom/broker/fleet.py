@@ -107,6 +107,18 @@ class Fleet:
         """Whether nobody has room for a job of one slot."""
         return not self._roomy.get(PLAIN, True)
 
+    def is_only_place(self, worker: Worker, job: Job) -> bool:
+        """Whether nobody will have room but for one job of one slot, where this one ends."""
+        return (
+            self.is_full
+            and not self._held
+            and worker.used == worker.slots + worker.prefetch
+            and worker.is_open
+            and not worker.faults_in_a_row
+            and job.shape is PLAIN
+            and not job.is_recalled
+        )
+
     # Whom to give a job
 
     def find(self, shape: Shape, layers: tuple[Digest, ...]) -> WorkerId | None:
@@ -233,6 +245,16 @@ class Fleet:
     def relieved(self, name: WorkerId) -> None:
         """Note that one more job was recalled from a worker."""
         self._changed[name] = None
+
+    def late_jobs(self, now_s: float) -> list[Job]:
+        """Return what takes longer than it should, first that which should have ended first."""
+        late = [
+            (job.since_s + job.estimate_s, job.number, job)
+            for worker in self.workers.values()
+            for job in worker.jobs.values()
+            if job.is_late(now_s)
+        ]
+        return [job for _, _, job in sorted(late)]
 
     def check(self) -> None:
         """Assert what must be true between two events."""

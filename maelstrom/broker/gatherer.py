@@ -13,14 +13,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+import msgspec
+
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId
 
 # Events
 
 
-@dataclass(frozen=True, slots=True)
-class JobArrived:
+class JobArrived(msgspec.Struct, frozen=True):
     """A client wants a job to be run in these layers."""
 
     job: JobId
@@ -123,8 +124,7 @@ class UnpinLayer:
     layer: Digest
 
 
-@dataclass(frozen=True, slots=True)
-class JobReady:
+class JobReady(msgspec.Struct, frozen=True):
     """All that the job needs is here."""
 
     job: JobId
@@ -177,8 +177,8 @@ class Gatherer:
     def handle(self, event: Event) -> list[Instruction]:
         """Take an event in; return what must be done now, in this order."""
         match event:
-            case JobArrived(job, layers):
-                return self._arrive(job, layers)
+            case JobArrived():
+                return self._arrive(event.job, event.layers)
             case JobWithdrawn(job):
                 self._forget(job)
                 return []

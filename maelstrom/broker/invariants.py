@@ -11,6 +11,7 @@ def check(
     workers: Mapping[WorkerId, Worker],
     unclaimed: Mapping[JobId, Job],
     groups: Mapping[tuple[ClientId, str], None],
+    recalls: int,
 ) -> None:
     """Assert it."""
     for jobs in clients.values():
@@ -34,4 +35,5 @@ def check(
             live = clients.get(job.name.client, {}).get(job.name.number)
             assert job.is_told or live in (job, job.first), "a job has a client or is dying"
             assert not job.is_told or not job.ticket, "who was told is not queued"
+    assert recalls == sum(worker.recalled for worker in workers.values()), "all are counted"
     assert sorted(busy) == sorted(groups), "of a group one job runs"

@@ -226,7 +226,7 @@ class Scheduler:
             if (job_name, attempt) in worker.jobs:
                 continue
             job = self._get(job_name)
-            if job is None or not self._may_claim(job, attempt, worker):
+            if job is None or not worker.may_claim(job, attempt):
                 done.append(Kill(name, job_name, attempt))
                 continue
             self._queue.remove(job)
@@ -237,11 +237,6 @@ class Scheduler:
     def _get(self, name: JobId) -> Job | None:
         jobs = self._jobs.get(name.client)
         return None if jobs is None else jobs.get(name.number)
-
-    @staticmethod
-    def _may_claim(job: Job, attempt: int, worker: Worker) -> bool:
-        # After a restart we may know a little less of a job than its worker does.
-        return job.worker is None and attempt >= job.attempts and worker.fits(job.shape)
 
     def _drain(self, name: WorkerId, *, is_draining: bool) -> list[Instruction]:
         worker = self._workers[name]
@@ -314,7 +309,13 @@ class Scheduler:
             self._groups[client, group] = None
 
     def _release(self, job: Job) -> None:
-        """Take a job off its worker."""
+        """Take a job off its worker, which has room for another one now."""
+        assert job.worker is not None
+        name = job.worker
+        self._take_off(job)
+        self._fleet.touch(name)
+
+    def _take_off(self, job: Job) -> None:
         assert job.worker is not None
         client, worker = job.name.client, self._workers[job.worker]
         worker.give_back(job)
@@ -324,7 +325,6 @@ class Scheduler:
             job.is_recalled = False
         for group in job.shape.groups:
             self._groups.pop((client, group), None)
-        self._fleet.touch(job.worker)
         job.worker = None
         self._queue.hold(client, -job.shape.slots)
 
@@ -337,6 +337,11 @@ class Scheduler:
         if job is None:
             return []  # An answer of an earlier attempt, or to nobody.
         worker = self._workers[event.worker]
+        if not event.is_fault and self._queue.is_plain and self._fleet.is_only_place(worker, job):
+            # As nearly always when there is much to do. It needs no search.
+            self._take_off(job)
+            told = [] if job.is_told else self._finish(job.first or job, Tell(job.name))
+            return [*told, *self._succeed(event.worker)]
         worker.faults_in_a_row = worker.faults_in_a_row + 1 if event.is_fault else 0
         self._release(job)
         if job.is_told:
@@ -345,6 +350,17 @@ class Scheduler:
             job.faults += 1
             return [*self._again(job), *self._match()]
         return [*self._finish(job.first or job, Tell(job.name)), *self._match()]
+
+    def _succeed(self, name: WorkerId) -> list[Instruction]:
+        """Give the only place there is to whose turn it is."""
+        client = None if self._is_paused else self._queue.next_client()
+        if client is None:
+            self._fleet.touch(name)
+            return self._match()
+        job = self._queue.heads(client)[0][3]
+        self._queue.remove(job)
+        self._place(name, job, job.attempts + 1)
+        return [Assign(name, job.name, job.attempt)]
 
     def _finish(self, job: Job, told: Instruction) -> list[Instruction]:
         """Tell a job's end; end what is still under way of it."""
@@ -402,14 +418,8 @@ class Scheduler:
         """Give each idle slot, at the most, a job that takes too long elsewhere."""
         if not self._fleet.idle or self._queue.shapes() or self._is_paused:
             return []
-        late = [
-            (job.since_s + job.estimate_s, job.number, job)
-            for worker in self._workers.values()
-            for job in worker.jobs.values()
-            if job.is_late(self._now_s)
-        ]
         done: list[Instruction] = []
-        for _, _, job in sorted(late):
+        for job in self._fleet.late_jobs(self._now_s):
             worker_name = self._fleet.find(job.shape, job.layers)
             if worker_name not in self._fleet.idle or worker_name in (None, job.worker):
                 break
@@ -487,6 +497,4 @@ class Scheduler:
         """Assert what must be true between two events."""
         self._queue.check()
         self._fleet.check()
-        check(self._jobs, self._workers, self._unclaimed, self._groups)
-        recalls = sum(worker.recalled for worker in self._workers.values())
-        assert self._recalls == recalls, "all recalls are counted"
+        check(self._jobs, self._workers, self._unclaimed, self._groups, self._recalls)
