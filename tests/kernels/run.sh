@@ -10,8 +10,8 @@ grep -q ^tester: /etc/subuid ||
 modprobe fuse && chmod 666 /dev/fuse
 groups=/sys/fs/cgroup
 echo "+cpu +memory +pids" > $groups/cgroup.subtree_control
-truncate --size 256M /var/swap && chmod 600 /var/swap
-fallocate --length 256M /var/swap && mkswap --quiet /var/swap && swapon /var/swap
+fallocate --length 256M /var/swap && chmod 600 /var/swap
+mkswap --quiet /var/swap && swapon /var/swap
 
 # Give a user a control group: the tests run in one part of it, and may hand on the other.
 delegate() {
