@@ -100,7 +100,7 @@ def find_groups(environment: Mapping[str, str]) -> Groups | None:
     """Return groups if we were given one, and None if not."""
     named = environment.get("MAELSTROM_CGROUP")
     directory = Path(named) if named else own_group()
-    if directory is None or not (named or _is_delegated(directory)):
+    if directory is None or not (named or _is_delegated(directory)) or _barrier(directory):
         return None
     try:
         return Groups(directory)
@@ -121,7 +121,10 @@ def lacks_groups(environment: Mapping[str, str]) -> str:
     except OSError as error:
         return f"cannot look at `{found}`: {error.strerror}"
     lacking = sorted(set(WANTED) - there)
-    return f"`{found}` lacks {', '.join(lacking)}" if lacking else ""
+    if lacking:
+        return f"`{found}` lacks {', '.join(lacking)}"
+    barrier = _barrier(found)
+    return f"`{barrier}` is not ours to write to, so no process moves to `{found}`" * bool(barrier)
 
 
 def own_group() -> Path | None:
@@ -138,6 +141,16 @@ def own_group() -> Path | None:
             inside = os.path.relpath(path, fields[3])
             return None if inside.startswith("..") else Path(fields[4], inside)
     return None
+
+
+def _barrier(directory: Path) -> Path | None:
+    """Return the file that lets nobody but others move our processes to a group, if one does."""
+    own = own_group()
+    if own is None:
+        return None
+    # The kernel wants to see the right to the nearest group above both.
+    gate = Path(os.path.commonpath((own, directory.absolute())), "cgroup.procs")
+    return gate if gate.exists() and not os.access(gate, os.W_OK) else None
 
 
 def _is_delegated(directory: Path) -> bool:

@@ -19,7 +19,7 @@ delegate() {
     echo "+cpu +memory +pids" > "$groups/$1/cgroup.subtree_control"
     chown -R "$1" "$groups/$1"
     export MAELSTROM_TEST_CGROUP="$groups/$1/given"
-    echo $$ > "$groups/$1/tests/cgroup.procs"
+    echo 0 > "$groups/$1/tests/cgroup.procs"
 }
 
 run_tests() (

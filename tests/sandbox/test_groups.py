@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from maelstrom.model.outcome import Exited, LimitExceeded, Signaled
-from maelstrom.sandbox.groups import SLOT_BYTES, SLOT_PROCESSES, Groups, find_groups, own_group
+from maelstrom.sandbox.groups import (
+    SLOT_BYTES,
+    SLOT_PROCESSES,
+    Groups,
+    find_groups,
+    lacks_groups,
+    own_group,
+)
 from maelstrom.sandbox.steps import GroupLimits
 from tests.sandbox.conftest import Sandbox, text
 
@@ -85,6 +92,22 @@ def test_nobody_takes_what_was_not_given(tmp_path: Path) -> None:
     assert find_groups({"MAELSTROM_CGROUP": str(tmp_path / "missing")}) is None
     own = own_group()
     assert own is None or own.is_dir()
+
+
+def test_a_group_that_our_processes_cannot_reach_is_no_good(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = directory.parent / "cgroup.procs"
+    gate.touch()
+    closed = {gate}
+    monkeypatch.setattr("maelstrom.sandbox.groups.own_group", lambda: directory.parent / "ours")
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in closed)
+    environment = {"MAELSTROM_CGROUP": str(directory)}
+    assert find_groups(environment) is None
+    assert lacks_groups(environment).startswith(f"`{gate}` is not ours to write to")
+    closed.clear()
+    assert find_groups(environment) is not None
+    assert lacks_groups(environment) == ""
 
 
 class _Short:
