@@ -26,18 +26,23 @@ async def storm(universe: Universe) -> None:
             universe.submit(dice.choice(clients))
         elif luck < 0.39:
             universe.cancel(dice.choice(clients))
-        elif luck < 0.42:
+        elif luck < 0.43:
             universe.add_worker()
-        elif luck < 0.45 and len(workers) > 1:
+        elif luck < 0.46 and len(workers) > 1:
             universe.kill_worker(dice.choice(workers))
-        elif luck < 0.46:
+        elif luck < 0.48 and len(workers) > 1:
+            universe.drain_worker(dice.choice(workers))
+        elif luck < 0.49:
             universe.add_client()
-        elif luck < 0.47 and len(clients) > 1:
+        elif luck < 0.50 and len(clients) > 1:
             universe.kill_client(dice.choice(clients))
-        elif luck < 0.55:
-            break_link(universe, dice.choice([*workers, *clients]))
         elif luck < 0.58:
-            universe.kill_broker()
+            break_link(universe, dice.choice([*workers, *clients]))
+        elif luck < 0.63:
+            if luck < 0.61:
+                universe.kill_broker()
+            else:
+                await universe.drain_broker()
             await asyncio.sleep(dice.expovariate(0.5))
             await universe.start_broker()
         universe.check()
@@ -117,7 +122,15 @@ def test_the_same_seed_has_the_same_history() -> None:
 def test_the_storm_reaches_what_it_is_for() -> None:
     universes = [play(seed) for seed in range(6)]
     lines = [line for universe in universes for line in universe.trace]
-    for word in ("broker killed", "worker killed", "client killed", "link cut", "link held"):
+    for word in (
+        "broker killed",
+        "broker drains",
+        "worker killed",
+        "worker drains",
+        "client killed",
+        "link cut",
+        "link held",
+    ):
         assert any(word in line for line in lines), word
     disks = [disk for u in universes for disk in u.disks]
     assert sum(disk.resumed for disk in disks), "contents were cut, and went on"

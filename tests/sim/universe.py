@@ -154,6 +154,7 @@ class WorkerMember(Member):
                 await self.worker.run(await self.link.reach(), self.link.reach)  # type: ignore[arg-type]
             except Exception as error:
                 self.why = error
+            self.is_gone = True
             return
 
 
@@ -188,6 +189,7 @@ class Universe:
         self._journal: MemoryJournal | None = None
         self._is_open = False
         self.failures: list[str] = []
+        self._is_over = asyncio.Event()
 
     def note(self, *what: object) -> None:
         """Write a line of history."""
@@ -205,6 +207,7 @@ class Universe:
 
     def _broker_failed(self) -> None:
         assert self.broker is not None
+        self._is_over.set()
         if self.broker.failure is not None:  # Else an operator wants it to end.
             self.failures.append(str(self.broker.failure))
 
@@ -218,6 +221,17 @@ class Universe:
             for end in list(member.link.ends):
                 if isinstance(end.protocol, Connection) and len(end.protocol.expects) > 1:
                     end.kill()
+
+    async def drain_broker(self) -> None:
+        """Have it hand over, and end when it says so; what it said last may be lost."""
+        assert self.broker is not None
+        assert self._journal is not None
+        self.note("broker drains")
+        self._is_over.clear()
+        self.broker.ending.hand_over(self.dice.choice([0.0, 1.0, 10.0]))
+        await self._is_over.wait()
+        self._journal._flush()
+        self.kill_broker()
 
     def _accept(self) -> Connection | None:
         return self.broker.add(is_local=False) if self._is_open and self.broker else None
@@ -237,6 +251,11 @@ class Universe:
         self.note("worker killed", self.workers.index(member))
         member.is_gone = True
         self._kill(member)
+
+    def drain_worker(self, member: WorkerMember) -> None:
+        """Ask it to end."""
+        self.note("worker drains", self.workers.index(member))
+        member.worker.stop()
 
     def _kill(self, member: Member) -> None:
         for end in list(member.link.ends):
