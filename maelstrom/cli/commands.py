@@ -8,6 +8,7 @@ from typing import IO, Any, TypeVar
 
 import click
 import platformdirs
+from click.core import ParameterSource
 
 from maelstrom import __version__
 from maelstrom.broker.quota import JOBS_MAX, Quota
@@ -75,6 +76,14 @@ def _open_tls(
     return Tls(identity, [role], revocation_lists=lists)
 
 
+def _default_journal(store: Path) -> Path:
+    """Whoever throws caches away must not throw away what operators said."""
+    source = click.get_current_context().get_parameter_source("store")
+    if source is ParameterSource.DEFAULT:
+        return platformdirs.user_state_path("maelstrom") / "broker-journal.sqlite"
+    return store.with_name(f"{store.name}-journal.sqlite")
+
+
 @click.command(cls=Program, program="broker")
 @click.option(
     "--listen",
@@ -97,7 +106,8 @@ def _open_tls(
 @click.option(
     "--journal",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File in which the jobs at hand are written down. [default: beside the store]",
+    help="File in which the jobs at hand are written down, and what operators said. [default: "
+    "beside the store if that is given, else maelstrom/broker-journal.sqlite in the user's state]",
 )
 @click.option(
     "--client-jobs",
@@ -206,7 +216,7 @@ def broker(
         authority.unlock()
     lists = () if ca is None else (ca / "crl.pem",)
     access = Access(_open_tls(listen, identity, Role.BROKER, lists), authority)
-    kept = journal or store.with_name(f"{store.name}-journal.sqlite")
+    kept = journal or _default_journal(store)
     quota = Quota(client_jobs, client_bytes, client_slots, spec_bytes=client_specs)
     http = None if http_port is None else (http_host, http_port)
     asyncio.run(

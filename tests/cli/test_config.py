@@ -97,3 +97,30 @@ def test_help_teaches_the_other_ways(program: object) -> None:
     text = CliRunner().invoke(program, ["--help"]).output  # type: ignore[arg-type]
     assert "--print-config" in text
     assert "in the environment" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "state/maelstrom/broker-journal.sqlite"),
+        (["--store", "mine/store"], "mine/store-journal.sqlite"),
+        (["--store", "mine/store", "--journal", "j"], "j"),
+    ],
+)
+def test_the_journal_is_no_cache(
+    words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Path] = []
+
+    async def serve(*arguments: object) -> None:
+        found.extend(each for each in arguments if isinstance(each, Path))
+
+    monkeypatch.setattr("maelstrom.cli.broker.serve_address", serve)
+    monkeypatch.setattr("maelstrom.cli.logs.start", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    for name in ("STATE", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    line = ["--listen", "unix:socket", "-c", "-", *words]
+    result = CliRunner().invoke(broker, line)
+    assert result.exit_code == 0, result.output
+    assert [tmp_path / each for each in found] == [tmp_path / expected]
