@@ -187,7 +187,8 @@ class DiskStore:
 
     def _touch(self, path: str, last_ns: int) -> None:
         now = time.time_ns()
-        if now - last_ns > TOUCH_INTERVAL_NS:
+        # One that was used in the future was so before the clock was set right.
+        if not 0 <= now - last_ns <= TOUCH_INTERVAL_NS:
             # It may be evicted at this very moment, unless it is pinned.
             with contextlib.suppress(FileNotFoundError):
                 os.utime(path, ns=(now, MTIME_NS))
@@ -326,6 +327,7 @@ class DiskStore:
     def pin(self, digests: Iterable[Digest], by: str) -> None:
         """Protect blobs and layers from eviction until `by` is unpinned."""
         with self._mutex, explained(self.root):
+            self._tenant.clock_was(time.time_ns())
             self._tenant.pin([digest.hash for digest in digests], by)
 
     def unpin(self, by: str) -> None:
@@ -342,6 +344,8 @@ class DiskStore:
     def account(self, size_bytes: int) -> None:
         """Count what came into the store, and make room if it is too much."""
         with self._mutex:
+            with explained(self.root):
+                self._tenant.clock_was(time.time_ns())
             self._added_bytes += size_bytes
             # Often enough that many processes together cannot go far over the limit.
             is_due = self._added_bytes > self._limit // 64

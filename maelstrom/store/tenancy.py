@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 COMPACT_LINES_MIN = 1000
+LAG_NS = 10**9
 
 
 class Dead(NamedTuple):
@@ -61,13 +62,30 @@ class Tenant:
         self._pins: dict[str, set[str]] = {}
         self._lines = 0
         self._file = -1
-        self._head = f"{boot_id()} {time.time_ns()}"
+        self._boot = boot_id()
+        # The kernel's own stamps lag behind by a tick.
+        self.since_ns = time.time_ns() - LAG_NS
 
     def enter(self) -> None:
         """Appear among the users."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         os.write(self._file, f"{self._head}\n".encode())
+
+    @property
+    def _head(self) -> str:
+        return f"{self._boot} {self.since_ns}"
+
+    def clock_was(self, now_ns: int) -> None:
+        """Note what time it is when something is written; raises OSError.
+
+        If the clock was set back, what is written now looks older than we are, and would not be
+        verified after a loss of power: so it must be on disk that we began earlier.
+        """
+        if now_ns - LAG_NS < self.since_ns:
+            self.since_ns = now_ns - LAG_NS
+            self._compact()
+            os.fsync(self._file)
 
     def leave(self) -> None:
         """Disappear, cleanly."""

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -274,6 +275,37 @@ def test_after_the_machine_died_nothing_leaves_the_store_unverified(tmp_path: Pa
     assert store.missing([good, bad]) == [bad]
     assert not store.has_layer(manifest.digest)
     store.close()
+
+
+@pytest.mark.parametrize("ahead_s", [3600, 30 * 24 * 3600])
+def test_what_is_written_after_the_clock_was_set_back_is_verified_too(
+    ahead_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "store"
+    with monkeypatch.context() as patch:
+        now_ns = time.time_ns()
+        patch.setattr(time, "time_ns", lambda: now_ns + ahead_s * 10**9)
+        store = DiskStore(root, size_bytes_max=SIZE_MAX)
+    bad = put(store, b"bad.")
+    path = store.path(bad)
+    path.chmod(0o644)
+    path.write_bytes(b"bed.")
+    # The machine dies.
+    os.close(store._tenant._file)
+    (user,) = (root / "users").iterdir()
+    user.write_text(user.read_text().replace(tenancy.boot_id(), "another-boot"))
+    again = DiskStore(root, size_bytes_max=SIZE_MAX)
+    assert again.missing([bad]) == [bad]
+    again.close()
+
+
+def test_what_was_used_in_the_future_is_not_kept_for_ever(store: DiskStore) -> None:
+    """The clock was wrong, and is right now."""
+    digest = put(store, b"x")
+    ahead_ns = time.time_ns() + 30 * 24 * 3600 * 10**9
+    os.utime(store.path(digest), ns=(ahead_ns, MTIME_NS))
+    assert store.missing([digest]) == []
+    assert store.path(digest).stat().st_atime_ns < ahead_ns
 
 
 def test_threads_may_put_the_same_at_once(store: DiskStore) -> None:
