@@ -202,7 +202,7 @@ def check_signature(certificate: x509.Certificate, issuer: x509.Certificate) -> 
     """Raise TrustError unless the authority issued the certificate."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         raise TrustError(
             f"certificate {certificate.serial_number:x} is of another authority than "
             f"`{_common_name(issuer)}`",
@@ -246,7 +246,7 @@ def key_from_pem(content: bytes, passphrase: bytes | None = None) -> Key:
     """Return the private key of a text; raises TrustError."""
     try:
         key = serialization.load_pem_private_key(content, password=passphrase)
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         if passphrase is not None:
             raise TrustError("a key that this passphrase does not open") from error
         raise TrustError(f"a key that cannot be read: {error}") from error
