@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 from maelstrom.errors import MaelstromError
@@ -66,6 +67,8 @@ class Host:
         self.command: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.told = lab.directory / f"{name}.out"
+        self._offset = lab.directory / f"{name}.clock"
+        self.set_clock(0)
         run("ip", "netns", "add", self.space)
         run("ip", "-n", lab.hub, "link", "add", self.port, "type", "veth", "peer", "name", "e0",
             "netns", self.space)  # fmt: skip
@@ -81,11 +84,18 @@ class Host:
         self.command = list(command) or self.command
         with self.told.open("ab") as out:
             self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.space, sys.executable, "-m", *self.command],
+                ["ip", "netns", "exec", self.space, sys.executable, "-m", "tests.support.skewed",
+                 str(self._offset), *self.command],
                 cwd=ROOT,
                 stdout=out,
                 stderr=out,
-            )
+            )  # fmt: skip
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Let it be another time of day there, from now on."""
+        new = self._offset.with_suffix(".new")
+        new.write_text(str(ahead_s))
+        new.replace(self._offset)
 
     def send(self, number: signal.Signals) -> None:
         """Send the program a signal; wait for its end if it is to end."""
@@ -101,6 +111,12 @@ class Host:
         for pid in found:
             found += children(pid)
         return found
+
+    def memory_bytes(self) -> int:
+        """Return how much memory the program itself has."""
+        assert self.process is not None
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def slots(self) -> list[int]:
         """Return the slots of a worker: not the jobs they run."""
@@ -135,6 +151,7 @@ class Lab:
         self.directory = directory
         self.hub = f"mf{os.getpid()}-hub"
         self.hosts: list[Host] = []
+        self._disks: list[Path] = []
         self.disk = directory / "disk"
         run("ip", "netns", "add", self.hub)
         run("ip", "-n", self.hub, "link", "add", "br0", "type", "bridge")
@@ -143,14 +160,24 @@ class Lab:
         self._trust.addresses = ("10.213.7.1",)
         self.broker = self.add("broker")
         # The broker's disk is small, so that it can be filled.
-        self.disk.mkdir()
-        run("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(self.disk))
+        self.small_disk(self.disk)
         self.broker.start(
             "maelstrom.cli.broker", "--listen", f"{self.broker.address}:{PORT}",
-            "--identity", str(self._trust.issue("broker/main")),
+            "--identity", str(self._issue("broker/main")),
             "--store", str(self.disk / "store"),
         )  # fmt: skip
         self.wait_for(self.broker, "listening")
+
+    def _issue(self, who: str) -> Path:
+        """Return a certificate that is good now, a day ago and days from now."""
+        return self._trust.issue(who, begun=timedelta(days=2))
+
+    def small_disk(self, directory: Path) -> Path:
+        """Make a directory that can be filled."""
+        directory.mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(directory))
+        self._disks.append(directory)
+        return directory
 
     def add(self, name: str) -> Host:
         """Return a new host."""
@@ -163,9 +190,9 @@ class Lab:
         """Where the broker listens."""
         return f"{self.broker.address}:{PORT}"
 
-    def wait_for(self, host: Host, word: str) -> None:
+    def wait_for(self, host: Host, word: str, timeout_s: float = READY_S) -> None:
         """Wait until a program has said a word."""
-        end = time.monotonic() + READY_S
+        end = time.monotonic() + timeout_s
         while word not in host.told.read_text():
             assert time.monotonic() < end, f"{host.name}: {host.told.read_text()[-2000:]}"
             time.sleep(0.05)
@@ -175,19 +202,26 @@ class Lab:
         host = self.add(f"worker{len(self.hosts)}")
         host.start(
             "maelstrom.cli.worker", "--broker", self.address, "--slots", "2",
-            "--identity", str(self._trust.issue(f"worker/{host.name}")),
-            "--store", str(self.directory / host.name),
+            "--identity", str(self._issue(f"worker/{host.name}")),
+            "--store", str(self.small_disk(self.directory / host.name) / "store"),
         )  # fmt: skip
         return host
 
     def add_client(self, program: Path, *numbers: int) -> Host:
         """Start a client on a new host."""
         host = self.add(f"client{len(self.hosts)}")
-        identity = self._trust.issue(f"client/{host.name}")
+        identity = self._issue(f"client/{host.name}")
         host.start(
             "tests.faults.submitter", self.address, str(identity), str(program),
             *map(str, numbers),
         )  # fmt: skip
+        return host
+
+    def add_flooder(self, count: int) -> Host:
+        """Start a client that submits so many jobs, and reads nothing."""
+        host = self.add(f"flooder{len(self.hosts)}")
+        identity = self._issue(f"client/{host.name}")
+        host.start("tests.faults.flooder", self.address, str(identity), str(count))
         return host
 
     def progress(self, client: Host) -> int:
@@ -213,6 +247,7 @@ class Lab:
             if host.process is not None:
                 signal_all(reversed(host.pids()), signal.SIGKILL)
                 host.process.wait(10)
-        subprocess.run(["umount", "-l", self.disk], check=False)
+        for disk in self._disks:
+            subprocess.run(["umount", "-l", disk], check=False)
         for space in [*(host.space for host in self.hosts), self.hub]:
             subprocess.run(["ip", "netns", "del", space], check=False)

@@ -6,6 +6,7 @@ Each story takes up to two minutes, so they are not run with the others, but by 
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from tests.support.cluster import static_program
 
 COUNT = int(os.environ.get("MAELSTROM_FAULT_JOBS", "10000"))
 DONE_S_MAX = 240.0
+DAY_S = 24 * 3600
+FLOOD = 1_000_000
+FLOOD_S_MAX = 200.0
+FLOOD_BYTES_MAX = 3 << 30
 PROGRAM = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +42,7 @@ class Scene:
     def __init__(self, lab: Lab, program: Path) -> None:
         self.lab = lab
         self.broker = lab.broker
+        self.program = program
         self.worker, self.other_worker = lab.add_worker(), lab.add_worker()
         self.client = lab.add_client(program, COUNT, 400, 2)
 
@@ -52,6 +58,13 @@ class Scene:
         signal_all(pids, signal.SIGSTOP)
         time.sleep(seconds)
         signal_all(pids, signal.SIGCONT)
+
+    def stop_slots(self, seconds: float) -> None:
+        """Let the slots of a worker stand still, and nothing else of it."""
+        slots = self.worker.slots()
+        signal_all(slots, signal.SIGSTOP)
+        time.sleep(seconds)
+        signal_all(slots, signal.SIGCONT)
 
     def cut(self, host: Host, seconds: float) -> None:
         """Pull the plug of a host for a while."""
@@ -73,9 +86,9 @@ class Scene:
                 signal_all([slots[number % len(slots)]], signal.SIGKILL)
             time.sleep(0.3)
 
-    def fill_disk(self, seconds: float) -> None:
-        """Let there be no room where the broker keeps its store and its journal."""
-        filler = self.lab.disk / "filler"
+    def fill_disk(self, directory: Path, seconds: float) -> None:
+        """Let there be no room where a program keeps its store, and its journal."""
+        filler = directory / "filler"
         with filler.open("wb") as file:
             try:
                 while True:
@@ -85,6 +98,46 @@ class Scene:
                 pass
         time.sleep(seconds)
         filler.unlink()
+
+    def fill_workers_disk(self) -> None:
+        """Let there be no room at a worker when another client comes with a layer of its own."""
+        program = self.lab.directory / "other" / "say"
+        program.parent.mkdir()
+        program.write_bytes(self.program.read_bytes() + bytes(1 << 20))
+        program.chmod(0o755)
+        other: list[Host] = []
+        begin = threading.Timer(
+            1.0, lambda: other.append(self.lab.add_client(program, COUNT // 10, 100, 2))
+        )
+        begin.start()
+        self.fill_disk(self.lab.directory / self.worker.name, 15)
+        begin.join()
+        expected = {"told": COUNT // 10, "twice": [], "wrong": {}}
+        assert self.lab.result(other[0], DONE_S_MAX) == expected
+
+    def kill_another_client(self) -> None:
+        """Let a client come, have much to do, and be gone without a word."""
+        other = self.lab.add_client(self.program, COUNT, 400, 2)
+        while self.lab.progress(other) < COUNT // 20:
+            time.sleep(0.1)
+        other.send(signal.SIGKILL)
+
+    def step_clocks(self) -> None:
+        """Let the time of day jump at each program in turn, far and back; plugs are pulled too."""
+        for host in (self.broker, self.worker, self.client):
+            for ahead_s in (3600, -3600, 2 * DAY_S, -DAY_S):
+                host.set_clock(ahead_s)
+                time.sleep(0.5)
+                self.cut(host, 0.5)
+                time.sleep(2)
+            host.set_clock(0)
+
+    def flood(self) -> None:
+        """Let a client submit a million jobs, and read nothing."""
+        flooder = self.lab.add_flooder(FLOOD)
+        self.lab.wait_for(flooder, "all sent", FLOOD_S_MAX)
+        assert self.broker.memory_bytes() < FLOOD_BYTES_MAX, self.broker.memory_bytes()
+        flooder.send(signal.SIGKILL)
 
     def everything(self) -> None:
         """Let it rain for a minute."""
@@ -132,7 +185,13 @@ STORIES: dict[str, Callable[[Scene], None]] = {
     "all connections reset": lambda s: s.filter(
         s.broker, 5, "tcp dport 9001 reject with tcp reset"
     ),
-    "broker's disk full": lambda s: s.fill_disk(15),
+    "another client killed": lambda s: s.kill_another_client(),
+    "client stopped": lambda s: s.stop(s.client, 15),
+    "slots stopped": lambda s: s.stop_slots(15),
+    "all clocks step": lambda s: s.step_clocks(),
+    "a million jobs of one who reads nothing": lambda s: s.flood(),
+    "worker's disk full": lambda s: s.fill_workers_disk(),
+    "broker's disk full": lambda s: s.fill_disk(s.lab.disk, 15),
     "everything": lambda s: s.everything(),
 }
 

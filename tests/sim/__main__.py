@@ -74,7 +74,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=200)
     parser.add_argument("--seed", type=int, help="play only this one")
+    parser.add_argument("--trace", type=int, metavar="SEED", help="print what happens in one")
     given = parser.parse_args()
+    if given.trace is not None:
+        logging.getLogger("maelstrom").setLevel(logging.CRITICAL)
+        print("\n".join(test_cluster.live(given.trace).trace))
+        print("\n".join(test_universe.play(given.trace).trace))
+        return 0
     if given.seed is None:
         trouble = play_all(given.count)
     else:

@@ -21,8 +21,10 @@ from maelstrom.broker.events import (
     WorkerJoined,
 )
 from maelstrom.broker.scheduler import Scheduler
+from maelstrom.cli.broker import TIDY_JOBS_MAX
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
+from maelstrom.wire.messages import Submit
 
 LAYERS = [(Digest.of(b"%d" % number),) for number in range(50)]
 SLOTS = 4
@@ -88,6 +90,20 @@ class Load:
             begin = time.thread_time()
             self.core.handle(TimePassed(1.0))
             self.pause_s = max(self.pause_s, time.thread_time() - begin)
+
+
+def test_no_garbage_is_collected_for_long() -> None:
+    """The broker collects while it has fewer jobs than this; with more it lets all be."""
+    load = Load(1000, 1000, TIDY_JOBS_MAX - 1000 * (SLOTS + AHEAD))
+    for number in range(9000):
+        load.core.handle(WorkerJoined(WorkerId(2_000_000 + number), SLOTS))
+    spec = [bytes([number % 256]) * 500 for number in range(TIDY_JOBS_MAX)]
+    jobs = [Submit(number, spec[number], LAYERS[number % 50]) for number in range(TIDY_JOBS_MAX)]
+    begin = time.thread_time()
+    gc.collect()
+    pause_s = time.thread_time() - begin
+    print(f"\ngarbage collected in {pause_s * 1e3:.1f} ms beside {len(jobs)} jobs")
+    assert pause_s <= 0.1
 
 
 def _memory_bytes() -> int:

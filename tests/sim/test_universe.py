@@ -1,12 +1,16 @@
 """Real daemons in a storm from a seed: first nothing bad happens, then everything good does."""
 
 import asyncio
+import os
+import subprocess
+import sys
 
 import pytest
 
 from maelstrom.model.outcome import InfrastructureFault
 from tests.sim.loop import outside_of_time
 from tests.sim.universe import ClientMember, Universe, WorkerMember
+from tests.support.cluster import ROOT
 
 # A life of daemons costs several times one of the cores alone.
 SEEDS = range(20)
@@ -117,6 +121,24 @@ def test_every_job_of_a_living_client_is_told_once(seed: int) -> None:
 def test_the_same_seed_has_the_same_history() -> None:
     assert play(3).trace == play(3).trace
     assert play(3).trace != play(4).trace
+
+
+def test_another_process_sees_the_same_history() -> None:
+    """Nothing hangs on the order of a set, on addresses or on what was played before."""
+
+    def traced(hash_seed: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "tests.sim", "--trace", "5"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+    first = traced("1")
+    assert first.splitlines()[-1] == play(5).trace[-1]
+    assert first == traced("2")
 
 
 def test_the_storm_reaches_what_it_is_for() -> None:
