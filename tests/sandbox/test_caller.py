@@ -50,20 +50,33 @@ def _be_limited() -> None:
         resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
 
 
+def _be_odd() -> None:
+    os.umask(0o077)
+    _ignore_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    os.setsid()
+    os.chdir("/usr")
+
+
+def _have_other_limits() -> None:
+    os.umask(0)
+    _leave_files_open()
+    _allow_core_dumps()
+    _be_limited()
+
+
+def _have_few_files() -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (50, most))
+    for number in (0, 2):
+        os.close(number)
+
+
+# Some at a time: each takes a sandbox of its own.
 ODD: dict[str, Callable[[], object]] = {
-    "a closed mask of modes": lambda: os.umask(0o077),
-    "an open mask of modes": lambda: os.umask(0),
-    "signals are ignored": _ignore_signals,
-    "signals are blocked": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()),
-    "files are open": _leave_files_open,
-    "core dumps are allowed": _allow_core_dumps,
-    "few files may be open": lambda: resource.setrlimit(
-        resource.RLIMIT_NOFILE, (50, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    ),
-    "limits are low": _be_limited,
-    "another working directory": lambda: os.chdir("/usr"),
-    "a session of its own": os.setsid,
-    "standard output is the only stream": lambda: (os.close(0), os.close(2)),
+    "a closed mask of modes, signals ignored and blocked, another session and place": _be_odd,
+    "an open mask of modes, open files, core dumps, low limits": _have_other_limits,
+    "few files, and closed streams": _have_few_files,
 }
 
 

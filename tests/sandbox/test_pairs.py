@@ -5,6 +5,7 @@ has just left something (the control, without which the third would prove nothin
 next job.
 """
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER
 from tests.sandbox.conftest import MIB, WAYS, Sandbox, needs_identities
 
-USERS = (1000, 0)
+# The ways in which a job is started, and who it is: as one of the two that matters most, or each.
+WORLDS = [("spawned", 1000), ("spawned", 0), ("from a template", 1000), ("with identities", 0)]
+if os.environ.get("MAELSTROM_EACH"):
+    WORLDS = [(way, user) for way in WAYS for user in (1000, 0)]
 
 # What the job itself sees after it has done it.
 LEFT = (
@@ -119,16 +123,14 @@ SHARED_ROOM = ("full file systems", "file systems without inodes")
 class Pairs:
     """Runs the looks, all in one slot as far as the jobs leave it alone."""
 
-    def __init__(self, sandbox: Sandbox, way: str) -> None:
+    def __init__(self, sandbox: Sandbox, way: str, user: int) -> None:
         self._sandbox = sandbox
         self.way = way
-        self._new = {(name, user): self.run("find", name, user) for user in USERS for name in NAMES}
+        self.user = user
+        # What is seen in a slot in which nothing was left yet.
+        self.new = {name: self.run("find", name) for name in NAMES}
 
-    def new(self, name: str, user: int) -> str:
-        """Return what is seen in a slot in which nothing was left yet."""
-        return self._new[name, user]
-
-    def run(self, what: str, name: str, user: int) -> str:
+    def run(self, what: str, name: str) -> str:
         """Run a job that looks, or that leaves and looks."""
         mounts: tuple[Mount, ...] = (Tmp("/mnt", size_bytes=MIB),)
         mounts += (DevPts(),) if "terminals" in name else ()
@@ -137,8 +139,8 @@ class Pairs:
         outcome: Outcome = self._sandbox.run_so(
             *(self.way, "/pair", what, name),
             layers=("shell", "small0", "pair"),
-            user=user,
-            group=user,
+            user=self.user,
+            group=self.user,
             working_directory="/work/deep",
             mounts=mounts,
             network=network,
@@ -148,11 +150,12 @@ class Pairs:
         return f"{type(outcome).__name__}\n{outcome.effects.stdout.text()}"
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=WORLDS, ids=[f"{way} as {user}" for way, user in WORLDS])
 def pairs(sandbox: Sandbox, must_sandbox: bool, request: pytest.FixtureRequest) -> Pairs:
-    if request.param == "with identities":
+    way, user = request.param
+    if way == "with identities":
         needs_identities(must_sandbox)
-    return Pairs(sandbox, request.param)
+    return Pairs(sandbox, way, user)
 
 
 def test_the_table_has_all_that_the_program_can_leave(layers_root: Path) -> None:
@@ -161,14 +164,13 @@ def test_the_table_has_all_that_the_program_can_leave(layers_root: Path) -> None
     assert sorted(listed.splitlines()) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_job_leaves_the_next_does_not_find(pairs: Pairs, name: str, user: int) -> None:
+def test_what_a_job_leaves_the_next_does_not_find(pairs: Pairs, name: str) -> None:
     if IS_ON_DISK and name in SHARED_ROOM:
         pytest.skip("on this kernel the root's writes go to disk")
-    seen = pairs.run("both", name, user)
+    seen = pairs.run("both", name)
     refusal = seen.partition("refused ")[2].strip()
-    is_other = pairs.way == "with identities" and user != 0
+    is_other = pairs.way == "with identities" and pairs.user != 0
     if is_other and name in REFUSED_TO_OTHERS:
         assert refusal in FORBIDDEN, seen
     elif name in REFUSED and not (is_other and name in LEFT_BY_OTHERS):
@@ -176,10 +178,10 @@ def test_what_a_job_leaves_the_next_does_not_find(pairs: Pairs, name: str, user:
     elif IS_ON_DISK and name in REFUSED_IN_MEMORY:
         assert refusal == "EOPNOTSUPP"
     elif name in TRACELESS:
-        assert seen == pairs.new(name, user)
-    elif name in LEFT_BY_ORDINARY_USERS and user == 0:
+        assert seen == pairs.new[name]
+    elif name in LEFT_BY_ORDINARY_USERS and pairs.user == 0:
         assert refusal in FORBIDDEN, seen
     else:
         assert not refusal
-        assert seen != pairs.new(name, user), "nothing was left to be found"
-    assert pairs.run("find", name, user) == pairs.new(name, user)
+        assert seen != pairs.new[name], "nothing was left to be found"
+    assert pairs.run("find", name) == pairs.new[name]
