@@ -1,8 +1,11 @@
 """Start jobs as forks of a template: the one that this slot keeps."""
 
+import contextlib
 import os
+import resource
 import select
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from maelstrom.sandbox.job import OOM_SCORE_JOB, OOM_SCORE_SLOT, Process, reap_all
@@ -25,6 +28,17 @@ class _Key(NamedTuple):
     program: bytes
     arguments: tuple[bytes, ...]
     environment: tuple[tuple[bytes, bytes], ...]
+
+
+@contextlib.contextmanager
+def _one_process_more() -> Iterator[None]:
+    """Have a template not be one of those that its jobs may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (min(soft + 1, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
 
 
 class FromTemplate:
@@ -101,7 +115,8 @@ class FromTemplate:
             self._number_next(1)
             os.pwrite(self._files.oom_score, OOM_SCORE_JOB, 0)
             try:
-                self._template = Template(step, null, root)
+                with _one_process_more():
+                    self._template = Template(step, null, root)
             finally:
                 os.pwrite(self._files.oom_score, OOM_SCORE_SLOT, 0)
             return self._template

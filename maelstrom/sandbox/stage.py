@@ -319,7 +319,9 @@ def _set_limits(kind: SlotKind) -> None:
         _set_soft(limit, resource.RLIM_INFINITY)
     _set_soft(resource.RLIMIT_STACK, STACK_BYTES)
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES)
+    # One more is for a template, while it is started.
+    _lower(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES + 1)
+    _set_soft(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES)
     _lower(resource.RLIMIT_NOFILE, max(kind.open_files_max, SLOT_FILES_MIN))
 
 

@@ -269,6 +269,19 @@ def test_time_and_memory_of_a_fork_are_limited(forks: Forks) -> None:
     assert forks.text("print('well')") == "well\n"
 
 
+def test_a_template_is_none_of_the_processes_of_its_forks(forks: Forks) -> None:
+    code = (
+        "count = 1\n"
+        "try:\n"
+        "    while os.fork(): count += 1\n"
+        "    time.sleep(60)\n"
+        "except BlockingIOError: print(count)\n"
+    )
+    limits = Limits(processes_max=8)
+    assert forks.text(code, limits=limits) == "8\n"
+    assert forks.text(code, limits=limits, template_arguments=0) == "8\n"
+
+
 def test_a_network_that_was_used_is_replaced(forks: Forks) -> None:
     code = (
         "import socket; s = socket.create_server(('127.0.0.1', 5000));"
