@@ -95,7 +95,9 @@ class Grid:
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "maelstrom.cli.broker",
              "--listen", f"plain:127.0.0.1:{self.port}",
-             "--store", str(self._directory / "broker"), *options],
+             "--store", str(self._directory / "broker"),
+             # Workers live in this loop, which waits for the broker's end.
+             "--drain-time", "0", *options],
             text=True,
             stdout=subprocess.PIPE,
         )  # fmt: skip
@@ -107,7 +109,7 @@ class Grid:
         """Kill it, or ask it to end."""
         assert self.process is not None
         self.process.send_signal(number)
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=30)
 
     async def add_relay(self) -> Relay:
         """Return a way to the broker that can be cut."""
