@@ -151,25 +151,23 @@ class Connection(asyncio.Protocol):
             for item in self._framer.feed(data):
                 if self._is_closing:
                     return
-                self._take(item)
+                if not self._is_greeted:
+                    self._greet(item)
+                    continue
+                # Neither is taken out of the loop: with a message they may change.
+                assert self.codec is not None
+                assert self.owner is not None
+                message = self.codec.read(item)
+                kind = type(message)
+                if kind is Ping:
+                    if self.on_heard is not None:
+                        self.on_heard(message.heard)
+                elif kind is Goodbye:
+                    self._dismiss(message)
+                else:
+                    self.owner.received(message)
         except MaelstromError as error:
             self.refuse(error)
-
-    def _take(self, item: bytes) -> None:
-        assert self.owner is not None
-        if not self._is_greeted:
-            self._greet(item)
-        else:
-            assert self.codec is not None
-            message = self.codec.read(item)
-            kind = type(message)
-            if kind is Ping:
-                if self.on_heard is not None:
-                    self.on_heard(message.heard)
-            elif kind is Goodbye:
-                self._dismiss(message)
-            else:
-                self.owner.received(message)
 
     def _dismiss(self, goodbye: Goodbye) -> None:
         self.is_final = True

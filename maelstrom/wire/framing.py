@@ -17,11 +17,12 @@ HELLO_BYTES_MAX = 4096
 """Before a peer has said who it is, it gets no more than this."""
 
 _HEAD = struct.Struct(">I")
+_pack, _unpack = _HEAD.pack, _HEAD.unpack_from
 
 
 def frame(body: bytes) -> bytes:
     """Return the body with its length in front."""
-    return _HEAD.pack(len(body)) + body
+    return _pack(len(body)) + body
 
 
 class Framer:
@@ -44,24 +45,32 @@ class Framer:
         if self._kept:
             self._kept += received
             # A large frame comes in many reads: look no further before it can be whole.
-            if len(self._kept) >= 4 and len(self._kept) < 4 + self._length(self._kept, 0):
+            if len(self._kept) >= 4 and len(self._kept) < 4 + self._length(self._kept):
                 return
             data = memoryview(self._kept)
             self._kept = bytearray()
-        at = 0
         end = len(data)
-        while at < end:
-            if end - at < 4 or end - at - 4 < (length := self._length(data, at)):
-                self._kept = bytearray(data[at:])
-                return
-            at += 4 + length
-            yield bytes(data[at - length : at])
+        body = 4
+        while body <= end:
+            (length,) = _unpack(data, body - 4)
+            # Not once for all: the limit may grow with a frame, as with the greeting.
+            if not 1 <= length <= self.frame_bytes_max:
+                raise self._refusal(length)
+            if body + length > end:
+                break
+            yield bytes(data[body : body + length])
+            body += length + 4
+        if body - 4 < end:
+            self._kept = bytearray(data[body - 4 :])
 
-    def _length(self, data: bytes | bytearray | memoryview, at: int) -> int:
-        length: int = _HEAD.unpack_from(data, at)[0]
+    def _length(self, data: bytearray) -> int:
+        length: int = _unpack(data, 0)[0]
         if not 1 <= length <= self.frame_bytes_max:
-            raise ProtocolError(
-                f"a frame of {length} bytes; this end accepts 1 to {self.frame_bytes_max}",
-                hint="is the other end a Maelstrom program of the same version?",
-            )
+            raise self._refusal(length)
         return length
+
+    def _refusal(self, length: int) -> ProtocolError:
+        return ProtocolError(
+            f"a frame of {length} bytes; this end accepts 1 to {self.frame_bytes_max}",
+            hint="is the other end a Maelstrom program of the same version?",
+        )
