@@ -19,6 +19,9 @@ from maelstrom.log import Log
 
 FORMAT = 1
 RETRY_S = 1.0
+CACHE_KIB = 16 << 10
+CHECKPOINT_PAGES = 4096
+"""Of 4 KiB: the log beside the file may become a little larger than that."""
 
 _log = Log("journal")
 
@@ -55,6 +58,9 @@ class Database:
         run("PRAGMA journal_mode = WAL")
         # A crash of ours loses nothing that was committed; a loss of power perhaps the last of it.
         run("PRAGMA synchronous = NORMAL")
+        # Most rows do not live long: what is copied into the file later is copied less often.
+        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        run(f"PRAGMA cache_size = -{CACHE_KIB}")
         run("BEGIN IMMEDIATE")
         found = run("PRAGMA user_version").fetchone()[0]
         if found not in (0, FORMAT):

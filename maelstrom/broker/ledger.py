@@ -9,6 +9,7 @@ Rules of this file:
 3. All that is taken is written at once or not at all.
 """
 
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -33,7 +34,7 @@ _LEAVE_JOBS = "DELETE FROM jobs WHERE client = ?"
 _SUBMIT = "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?)"
 _ASSIGN = "UPDATE jobs SET attempt = ? WHERE client = ? AND number = ?"
 _END = "UPDATE jobs SET submit = x'', outcome = ? WHERE client = ? AND number = ?"
-_FORGET = "DELETE FROM jobs WHERE client = ? AND number = ?"
+_FORGET = "DELETE FROM jobs WHERE client = ? AND number BETWEEN ? AND ?"
 
 _KEEP = "INSERT OR REPLACE INTO results VALUES (?, ?)"
 _DROP = "DELETE FROM results WHERE key = ?"
@@ -45,6 +46,10 @@ _UNSET = "DELETE FROM settings WHERE kind = ? AND name = ?"
 Value: TypeAlias = int | str | bytes | None
 Batch: TypeAlias = list[tuple[str, list[tuple[Value, ...]]]]
 """Statements with the rows to carry them out for, in this order."""
+
+ROWS_AT_ONCE = 50
+"""Of those that come with each job: SQLite is asked less often, and Python's lock changes hands
+less often with a loop that has other things to do."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Submit).decode
@@ -158,7 +163,7 @@ class Taken(NamedTuple):
         submits: list[tuple[Value, ...]] = []
         assigns: list[tuple[Value, ...]] = []
         ends: list[tuple[Value, ...]] = []
-        forgets: list[tuple[Value, ...]] = []
+        forgets: list[tuple[int, int]] = []
         for (client, number), change in ((_key(job), change) for job, change in self.jobs.items()):
             if change.is_forgotten:
                 forgets.append((client, number))
@@ -172,20 +177,43 @@ class Taken(NamedTuple):
         left = [(client,) for client in self.left]
         everything: Batch = [
             (_JOIN, list(self.joined.items())),
-            (_SUBMIT, submits),
+            *_joined(_SUBMIT, submits),
             (_ASSIGN, assigns),
             (_END, ends),
-            (_FORGET, forgets),
+            (_FORGET, _runs(forgets)),
             (_LEAVE_JOBS, [*left]),
             (_LEAVE, [*left]),
             (_OWN, list(self.owners.items())),
             (_DISOWN, [*left]),
-            (_KEEP, [(key, o) for key, o in self.results.items() if o is not None]),
+            *_joined(_KEEP, [(key, o) for key, o in self.results.items() if o is not None]),
             (_DROP, [(key,) for key, o in self.results.items() if o is None]),
             (_SET, [(*key, v) for key, v in self.settings.items() if v is not None]),
             (_UNSET, [key for key, v in self.settings.items() if v is None]),
         ]
         return [(statement, rows) for statement, rows in everything if rows]
+
+
+def _joined(insert: str, rows: list[tuple[Value, ...]]) -> Batch:
+    """Insert many rows with each statement, and the rest one by one."""
+    many = len(rows) - len(rows) % ROWS_AT_ONCE
+    if not many:
+        return [(insert, rows)]
+    places = ", ".join("?" * len(rows[0]))
+    wide = insert + f", ({places})" * (ROWS_AT_ONCE - 1)
+    starts = range(0, many, ROWS_AT_ONCE)
+    joined = [tuple(chain.from_iterable(rows[at : at + ROWS_AT_ONCE])) for at in starts]
+    return [(wide, joined), (insert, rows[many:])]
+
+
+def _runs(places: list[tuple[int, int]]) -> list[tuple[Value, ...]]:
+    """Return clients with the first and last numbers of jobs that follow each other."""
+    runs: list[tuple[int, int, int]] = []
+    for client, number in sorted(places):
+        if runs and runs[-1][0] == client and runs[-1][2] == number - 1:
+            runs[-1] = (client, runs[-1][1], number)
+        else:
+            runs.append((client, number, number))
+    return [*runs]
 
 
 def _key(job: JobId) -> tuple[int, int]:

@@ -106,3 +106,32 @@ def test_story(name: str) -> None:
     found = [read_job(row) for row in database.execute(f"SELECT {columns} FROM jobs")]
     assert [(o.job, o.submit == SUBMIT, o.attempt, o.outcome) for o in found] == jobs
     assert written <= statements
+
+
+def test_many_jobs_are_written_in_few_statements_and_forgotten_in_runs() -> None:
+    ledger = Ledger()
+    database = sqlite3.connect(":memory:")
+    for statement in SCHEMA:
+        database.execute(statement)
+    for number in range(1, 131):
+        ledger.submit(JobId(ANN, number), SUBMIT)
+        ledger.keep(b"%d" % number, b"o")
+    for number in (1, 2):
+        ledger.submit(JobId(BOB, number), SUBMIT)
+    _write(database, ledger, rows=2 + 32 + 2 + 30)
+    for job in (*(JobId(ANN, number) for number in range(1, 131) if number != 60), JobId(BOB, 1)):
+        ledger.forget(job)
+    _write(database, ledger, rows=3)
+    left = database.execute("SELECT client, number FROM jobs ORDER BY client").fetchall()
+    assert left == [(ANN, 60), (BOB, 2)]
+    assert database.execute("SELECT count(*), count(DISTINCT key) FROM results").fetchall() == [
+        (130, 130)
+    ]
+
+
+def _write(database: sqlite3.Connection, ledger: Ledger, *, rows: int) -> None:
+    """Write what waits; so many rows are sent."""
+    batch = ledger.take().batch()
+    assert sum(len(values) for _, values in batch) == rows
+    for statement, values in batch:
+        database.executemany(statement, values)

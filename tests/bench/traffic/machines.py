@@ -37,7 +37,8 @@ class Ways:
         self.broker = Program(
             "maelstrom.cli.broker",
             *("--listen", "127.0.0.1:0", "--identity", str(trust.issue("broker/main"))),
-            *("--store", str(directory / "broker-store"), "--log-level", "error"),
+            *("--store", str(directory / "broker-store"), "--journal", str(directory / "journal")),
+            *("--log-level", "error"),
         )
         self._stack.callback(self.broker.close)
         address = self.broker.first_line.split()[-1]

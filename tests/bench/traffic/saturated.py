@@ -74,7 +74,8 @@ def _ours(
     broker = Program(
         "maelstrom.cli.broker",
         *("--listen", "127.0.0.1:0", "--identity", str(trust.issue("broker/main"))),
-        *("--store", str(directory / "store"), "--log-level", "error"),
+        *("--store", str(directory / "store"), "--journal", str(directory / "journal")),
+        *("--log-level", "error"),
     )
     stack.callback(broker.close)
     address = broker.first_line.split()[-1]
