@@ -10,7 +10,6 @@ a missing limit. `--print-config` shows each value and where it is from.
 """
 
 import os
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from maelstrom import places
 
 _NOT_CONFIGURED = {"config_file", "print_config", "version", "help"}
 _FILES = "maelstrom.files"
@@ -110,9 +111,7 @@ def _key(option: click.Option) -> str:
 
 
 def _places(program: str) -> list[Path]:
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    others = (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-    return [place / "maelstrom" / f"{program}.toml" for place in (own, *map(Path, others))]
+    return [place / f"{program}.toml" for place in places.configuration()]
 
 
 def _load(path: Path, keys: dict[str, click.Option]) -> Iterator[tuple[str, Any]]:
@@ -126,11 +125,12 @@ def _load(path: Path, keys: dict[str, click.Option]) -> Iterator[tuple[str, Any]
         if key not in keys:
             known = ", ".join(sorted(keys))
             raise click.UsageError(
-                f"{path}:{_line(text, key)}: `{key}` is no value of this program; it has {known}"
+                f"{path}:{places.line_of(text, key)}: `{key}` is no value of this program; "
+                f"it has {known}"
             )
         if not _fits(value, keys[key]):
             raise click.UsageError(
-                f"{path}:{_line(text, key)}: `{key}` cannot be a {type(value).__name__}"
+                f"{path}:{places.line_of(text, key)}: `{key}` cannot be a {type(value).__name__}"
             )
         yield key, value
 
@@ -141,12 +141,6 @@ def _fits(value: object, option: click.Option) -> bool:
     if option.multiple:
         return isinstance(value, list) and all(isinstance(each, str | int) for each in value)
     return isinstance(value, str | int | float) and not isinstance(value, bool)
-
-
-def _line(text: str, key: str) -> int:
-    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[]=.]""")
-    lines = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if pattern.match(line)), 1)
 
 
 def _toml(value: object) -> str:

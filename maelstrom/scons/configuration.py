@@ -9,11 +9,11 @@ Rules of this file:
    missing limit.
 """
 
-import os
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
+
+from maelstrom import places
 
 NAME = "scons.toml"
 NO_FILE = "-"
@@ -30,18 +30,15 @@ class Entry(NamedTuple):
     where: str
 
 
-def places() -> list[Path]:
-    """Return where files are looked for; the first that has a key decides."""
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    others = (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-    return [place / "maelstrom" / NAME for place in (own, *map(Path, others))]
-
-
 def read(named: str | None, keys: Collection[str]) -> dict[str, Entry]:
-    """Read the file that was named, or those there are; raises Mistake."""
+    """Read the file that was named, or those there are, of which the first has the last word.
+
+    Raises Mistake.
+    """
     if named == NO_FILE:
         return {}
-    paths = [path for path in places() if path.exists()] if named is None else [Path(named)]
+    paths = [place / NAME for place in places.configuration()]
+    paths = [path for path in paths if path.exists()] if named is None else [Path(named)]
     found: dict[str, Entry] = {}
     for path in paths:
         for key, entry in _load(path, keys).items():
@@ -59,7 +56,7 @@ def _load(path: Path, keys: Collection[str]) -> dict[str, Entry]:
         raise Mistake(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     found = {}
     for key, value in values.items():
-        where = f"{path}:{_line(text, key)}"
+        where = f"{path}:{places.line_of(text, key)}"
         if key not in keys:
             known = ", ".join(sorted(keys))
             raise Mistake(f"{where}: `{key}` is no setting; there are {known}")
@@ -68,9 +65,3 @@ def _load(path: Path, keys: Collection[str]) -> dict[str, Entry]:
         plain = str(int(value)) if isinstance(value, bool) else str(value)
         found[key] = Entry(plain, f"`{key}` in {where}")
     return found
-
-
-def _line(text: str, key: str) -> int:
-    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[]=.]""")
-    lines = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if pattern.match(line)), 1)

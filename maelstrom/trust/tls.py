@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maelstrom import places
 from maelstrom.errors import TrustError
 from maelstrom.trust.identity import Certificate, Role, believe
 
@@ -114,10 +115,8 @@ def find(program: str) -> Path:
     """
     if given := os.environ.get(IDENTITY_VARIABLE):
         return Path(given)
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    others = (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-    places = [place / "maelstrom" / program for place in (own, *map(Path, others))]
-    return next((place for place in places if (place / "identity.pem").exists()), places[0])
+    found = [place / program for place in places.configuration()]
+    return next((place for place in found if (place / "identity.pem").exists()), found[0])
 
 
 def _stamp(path: Path) -> object:

@@ -6,44 +6,20 @@ import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
 from maelstrom.model.outcome import Exited, Outcome, effects_of
 from maelstrom.model.spec import JobSpec
-from maelstrom.sandbox.check import check
-from tests.support.cluster import ROOT, Crew, layer, static_program
+from tests.support.cluster import ROOT, Crew, layer
 
-PROGRAM = """
-#include <stdlib.h>
-#include <unistd.h>
-int main(int argc, char **argv) { usleep(1000 * atoi(argv[1])); return 0; }
-"""
 ON_TERMINAL = """
 import fcntl, runpy, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 runpy.run_module("maelstrom.cli.worker", run_name="__main__")
 """
 WAIT_S = 120
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    findings = [found for found in check() if found.is_needed and not found.is_ok]
-    if findings and not os.environ.get("MAELSTROM_MUST_SANDBOX"):
-        pytest.skip(findings[0].message)
-    return static_program(tmp_path_factory.mktemp("program"), PROGRAM)
-
-
-@pytest.fixture
-def crew(tmp_path: Path) -> Iterator[Crew]:
-    crew = Crew(tmp_path)
-    yield crew
-    crew.close()
 
 
 class Run:

@@ -1,42 +1,17 @@
 """A run on a real broker with a worker, and on slots of our own at the same time."""
 
-import os
 import queue
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from maelstrom.client.engine import Submission
 from maelstrom.client.hybrid import HybridEngine
 from maelstrom.client.session import Session
 from maelstrom.model.outcome import Cancelled, Exited, Outcome
 from maelstrom.model.spec import JobSpec, Network
-from maelstrom.sandbox.check import check
-from tests.support.cluster import Crew, layer, static_program
+from tests.support.cluster import Crew, layer
 
-PROGRAM = """
-#include <stdlib.h>
-#include <unistd.h>
-int main(int argc, char **argv) { usleep(1000 * atoi(argv[1])); return 0; }
-"""
 JOBS = 24
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    findings = [found for found in check() if found.is_needed and not found.is_ok]
-    if findings and not os.environ.get("MAELSTROM_MUST_SANDBOX"):
-        pytest.skip(findings[0].message)
-    return static_program(tmp_path_factory.mktemp("program"), PROGRAM)
-
-
-@pytest.fixture
-def crew(tmp_path: Path) -> Iterator[Crew]:
-    crew = Crew(tmp_path)
-    yield crew
-    crew.close()
 
 
 class Counted(Session):

@@ -19,11 +19,12 @@ SLOT_SIDE = {
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"errors"},
     "log": {"log"},
+    "places": set(),
     "model": {"errors", "model"},
     "wire": {"errors", "log", "model", "trust", "wire"},
     "store": {"errors", "model", "wire", "store"},
     "trust.identity": {"errors"},
-    "trust": {"errors", "trust"},
+    "trust": {"errors", "places", "trust"},
     "web": {"errors", "broker.status", "web"},
     "layers": {"errors", "model", "layers"},
     "frameworks": {"errors", "model", "frameworks"},
@@ -37,9 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"errors", "log", "model", "wire", "store", "sandbox", "linux", "trust", "worker"},
     "client": {"errors", "model", "wire", "store", "layers", "frameworks", "client", "report",
                "trust"},
-    "scons": {"errors", "model", "layers", "frameworks", "report", "client", "scons"},
-    "cli": {"errors", "log", "model", "wire", "store", "layers", "sandbox", "broker", "worker",
-            "client", "report", "linux", "trust", "web", "cli"},
+    "scons": {"errors", "places", "model", "layers", "frameworks", "report", "client", "scons"},
+    "cli": {"errors", "log", "places", "model", "wire", "store", "layers", "sandbox", "broker",
+            "worker", "client", "report", "linux", "trust", "web", "cli"},
 }  # fmt: skip
 
 CORES = (
