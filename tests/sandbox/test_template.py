@@ -182,6 +182,14 @@ def test_who_touches_the_template_ends_it(forks: Forks, code: str) -> None:
     assert forks.loaded() != first
 
 
+def test_a_fork_sees_the_mounts_of_its_own_root_alone(forks: Forks) -> None:
+    look = "print(*sorted(line.split()[4] for line in open('/proc/self/mountinfo')))"
+    alone = forks.text(look, template_arguments=0)
+    for _ in range(3):
+        assert forks.text("open('/left', 'w')") == ""
+        assert forks.text(look) == alone
+
+
 @pytest.mark.parametrize("name", ["oom_score_adj", "coredump_filter"])
 def test_user_0_cannot_change_what_forks_inherit(forks: Forks, name: str) -> None:
     user_0 = {"user": 0, "group": 0}
@@ -196,6 +204,21 @@ def test_a_template_that_was_stopped_goes_on(forks: Forks) -> None:
     first = forks.loaded()
     assert forks.text("os.kill(os.getppid(), signal.SIGSTOP)") == ""
     assert forks.loaded() == first
+
+
+def test_no_signal_to_a_template_is_felt_by_later_forks(forks: Forks) -> None:
+    look = (
+        "print([signal.getsignal(n) for n in range(1, 32)], signal.pthread_sigmask(0, []),"
+        " open('/proc/self/wchan').read(), [line for line in open('/proc/self/status')"
+        " if line.startswith(('Sig', 'Shd', 'State')) and not line.startswith('SigQ')])"
+    )
+    before = forks.text(look)
+    for name in ("HUP", "INT", "QUIT", "USR1", "ALRM", "TERM", "CHLD", "STOP", "TSTP", "PIPE"):
+        kill = f"\ntry: os.kill(os.getppid(), signal.SIG{name})\nexcept PermissionError: pass"
+        outcome = forks.run(f"{kill}\nprint('done')")
+        assert isinstance(outcome, Exited), name
+        assert text(outcome) == "done\n"
+        assert forks.text(look) == before, name
 
 
 def test_a_fork_that_has_its_template_trace_it_ends_when_it_ends(forks: Forks) -> None:
