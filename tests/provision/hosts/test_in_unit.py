@@ -58,7 +58,9 @@ def test_a_second_up_changes_nothing_where_identities_are_granted(operator: Oper
     assert "nothing to change on 3 hosts" in operator.run("up", "--yes").text
 
 
-def test_identities_are_taken_away_again(operator: Operator, lab: Lab) -> None:
+def test_identities_are_taken_away_and_given_again_while_the_worker_runs(
+    operator: Operator, lab: Lab
+) -> None:
     worker = lab.hosts[1]
     assert "maelstrom-worker:" in worker.run("cat /etc/subuid /etc/subgid")
     operator.more_of_workers = ""
@@ -69,3 +71,8 @@ def test_identities_are_taken_away_again(operator: Operator, lab: Lab) -> None:
     assert "maelstrom-worker" not in worker.run("cat /etc/subuid /etc/subgid")
     assert worker.run("ls /run/maelstrom-identities", check=False) == ""
     assert "nothing to change on 3 hosts" in operator.run("up", "--yes").text
+    operator.more_of_workers = "identities = true"
+    operator.write(lab.hosts[0], lab.hosts[1:3])
+    assert operator.run("up", "--yes", "--no-diff").status == 0
+    said = run_in_unit(worker, f"cd / && exec {PYTHON} -m maelstrom.sandbox --check")
+    assert "ok  several users and groups in a container" in said
