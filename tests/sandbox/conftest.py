@@ -26,6 +26,13 @@ SHELL_PROGRAMS = (
     *("sh", "cat", "chmod", "env", "hostname", "id", "ls", "mkdir", "mount", "rm", "sleep", "stat"),
     *("touch", "ln", "mkfifo", "truncate", "chown", "stty", "wc"),
 )
+# Static programs, by where they are in the layers.
+PROGRAMS = {
+    "tool/t": "hostile.c",
+    "fork/fork": "fork.c",
+    "pair/pair": "pairs/*.c",
+    "escape/escape": "escapes/*.c",
+}
 MIB = 1 << 20
 PYTHON = ("/usr", "/lib", "/lib64")
 # With one more as many as a job may have, and with names as long as digests.
@@ -139,11 +146,9 @@ def layers_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _make_layers(root: Path) -> None:
-    here = Path(__file__).parent
-    _compile(root / "tool/t", here / "hostile.c")
-    _compile(root / "fork/fork", here / "fork.c")
-    _compile(root / "pair/pair", *sorted((here / "pairs").glob("*.c")))
-    _compile(root / "escape/escape", *sorted((here / "escapes").glob("*.c")))
+    for name in PROGRAMS:
+        (root / name).parent.mkdir()
+        compile_program(root / name, name)
     _make_shell(root / "shell")
     _make_odd(root / "odd")
     for number in range(12):
@@ -165,8 +170,9 @@ def _make_layers(root: Path) -> None:
                 os.chown(Path(directory, name), user.user, user.group, follow_symlinks=False)
 
 
-def _compile(program: Path, *sources: Path) -> None:
-    program.parent.mkdir()
+def compile_program(program: Path, name: str) -> None:
+    """Compile one of our static programs."""
+    sources = sorted(Path(__file__).parent.glob(PROGRAMS[name]))
     command = ["gcc", "-D_GNU_SOURCE", "-O1", "-static", "-w", "-o", program, *sources]
     subprocess.run(command, check=True)
 

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from tests.provision.lab.host import Host
+from tests.sandbox.conftest import PROGRAMS, compile_program
 
 PROJECT = Path(__file__).parents[3]
 PLACE = "/srv/tests"
@@ -18,7 +19,6 @@ _COMPILER = """\
 while [ "$1" != -o ]; do shift; done
 cp /srv/tests/compiled/"${2##*/}" "$2"
 """
-_SOURCES = {"t": "hostile.c", "pair": "pairs/*.c", "escape": "escapes/*.c"}
 
 
 def gather_packages(directory: Path, python: tuple[int, int]) -> Path:
@@ -49,10 +49,8 @@ def carry_tests(host: Host, packages: Path) -> None:
         (place / "tree").mkdir(exist_ok=True)
         copy(source, place / "tree" / name)
     (place / "compiled").mkdir()
-    for name, pattern in _SOURCES.items():
-        sources = sorted((PROJECT / "tests/sandbox").glob(pattern))
-        command = ["gcc", "-D_GNU_SOURCE", "-O1", "-static", "-w", "-o", place / "compiled" / name]
-        subprocess.run([*command, *sources], check=True)
+    for name in PROGRAMS:
+        compile_program(place / "compiled" / Path(name).name, name)
     compiler = Path(f"{host.root}/usr/local/bin/gcc")
     compiler.write_text(_COMPILER)
     compiler.chmod(0o755)
