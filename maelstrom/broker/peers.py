@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UNHEARD_BYTES_HIGH = 32 << 20
 """Of outcomes that a client does not say it has: beyond that none of its jobs is begun."""
+MANY_JOBS = 16
 UNHEARD_BYTES_MAX = 256 << 20
 """Beyond that it is given up: what ran still ended, and it asked for yet more."""
 OUTCOME_BYTES = 128
@@ -204,7 +205,9 @@ class ClientPeer(LastingPeer):
             self._weigh()
             if self._unheard_bytes > UNHEARD_BYTES_MAX:
                 self.connection.refuse(ProtocolError("outcomes are not said to have come"))
-        self.connection.send(messages.Ended(number, outcome, is_cached))
+        # A client that waits for many jobs does not wait for one of them.
+        may_wait = len(self.jobs) >= MANY_JOBS
+        self.connection.send(messages.Ended(number, outcome, is_cached), may_wait=may_wait)
 
     def _heard(self, count: int) -> None:
         for number, outcome in self._outbox.heard(count):

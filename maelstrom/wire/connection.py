@@ -2,8 +2,9 @@
 
 Rules of this file:
 1. Both ends say hello at once; what the other end says before that is bounded tightly.
-2. Messages of one loop tick leave in one write. While the transport says pause they wait here, and
-   a peer that lets more than OUTGOING_BYTES_MAX wait is given up.
+2. Messages of one loop tick leave in one write, and those that may wait within WAIT_S. While the
+   transport says pause they wait here, and a peer that lets more than OUTGOING_BYTES_MAX wait is
+   given up.
 3. Every end is heard of at least each HEARTBEAT_S; one that was silent for SILENCE_S_MAX is lost.
    A pair of sockets within one machine needs no such check: its end is always noticed.
 4. `lost` is called exactly once, last, with the error or None for a plain end. `is_final` tells
@@ -35,6 +36,9 @@ GREETING_S_MAX = 10.0
 LINGER_S = 1.0
 """How long the end of a connection that we refuse is left to the other end."""
 OUTGOING_BYTES_MAX = 128 << 20
+WAIT_S = 0.002
+"""How long messages that nobody waits for are gathered: each write costs both ends more than they
+do, and wakes the other one."""
 
 T = TypeVar("T")
 encode = msgspec.msgpack.Encoder().encode
@@ -89,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._outgoing_bytes = 0
         self._frame_bytes_max = ours.frame_bytes_max
         self._is_flushing = False
+        self._is_gathering = False
         self._is_closing = False
         self.is_paused = False
         self._is_greeted = False
@@ -231,16 +236,19 @@ class Connection(asyncio.Protocol):
         """Whether nothing that is sent now would leave."""
         return self._is_closing
 
-    def send(self, message: Message) -> None:
-        """Let a message leave at the end of this tick; raises ProtocolError if it is too large."""
+    def send(self, message: Message, *, may_wait: bool = False) -> None:
+        """Let a message leave at the end of this tick; raises ProtocolError if it is too large.
+
+        One that may wait leaves with the next that may not, or after WAIT_S; their order is kept.
+        """
         body = encode(message)
         if len(body) > self._frame_bytes_max:
             raise ProtocolError(
                 f"a message of {len(body)} bytes; the limit is {self._frame_bytes_max}"
             )
-        self.send_raw(frame(body))
+        self.send_raw(frame(body), may_wait=may_wait)
 
-    def send_raw(self, content: bytes) -> None:
+    def send_raw(self, content: bytes, *, may_wait: bool = False) -> None:
         """Let bytes leave at the end of this tick."""
         if self._is_closing:
             return
@@ -248,6 +256,10 @@ class Connection(asyncio.Protocol):
         self._outgoing_bytes += len(content)
         if self._outgoing_bytes > OUTGOING_BYTES_MAX:
             self.abort(ProtocolError("the other end does not read what it is sent"))
+        elif may_wait:
+            if not self._is_gathering:
+                self._is_gathering = True
+                self._loop.call_later(WAIT_S, self._flush_gathered)
         elif not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
@@ -341,6 +353,10 @@ class Connection(asyncio.Protocol):
             self._outgoing.clear()
             self._outgoing_bytes = 0
             self._transport.write(content)
+
+    def _flush_gathered(self) -> None:
+        self._is_gathering = False
+        self._flush()
 
     def _check_greeting(self) -> None:
         self.abort(ProtocolError(f"the other end did not say hello within {GREETING_S_MAX:g} s"))
