@@ -31,7 +31,7 @@ def attach_blobs(broker: "Broker", connection: Connection, owner: ClientPeer | W
 
 
 class BlobPeer(Peer):
-    """A connection for contents: a client's puts, a worker's gets."""
+    """A connection for contents: what jobs need to the workers, what they left to the clients."""
 
     def __init__(
         self, broker: "Broker", connection: Connection, owner: ClientPeer | WorkerPeer
@@ -49,19 +49,20 @@ class BlobPeer(Peer):
             case messages.Took(size_bytes):
                 self._sender.took(size_bytes)
             case messages.Get(wanted):
-                if not isinstance(self._owner, WorkerPeer):
-                    raise ProtocolError("only a worker gets blobs")
+                self._check_right(wanted)
                 self._sender.send(wanted)
                 if self._sender.waiting > GETS_WAITING_MAX:
                     raise ProtocolError(f"more than {GETS_WAITING_MAX} blobs asked for at once")
             case messages.AskLacking(digests):
-                lacking = [digest for digest in digests if self._is_wanted(digest)]
+                lacking = self._lacking(digests)
                 store = self.broker.store
                 offsets = tuple((digest, store.partial_bytes(digest)) for digest in lacking)
                 self.connection.send(messages.Lacking(digests, offsets))
             case messages.Absent(digest):
                 # Whoever says so tells its reason by his other connection.
                 self._intake.absent(digest)
+                if isinstance(self._owner, WorkerPeer):
+                    self.broker.outputs.reported(self._owner.id, [digest])
             case messages.Refused() | messages.Lacking():
                 raise ProtocolError(f"{type(message).__name__} to a broker")
             case messages.Ping() | messages.Goodbye():
@@ -70,9 +71,21 @@ class BlobPeer(Peer):
                 assert_never(message)
 
     def _is_wanted(self, digest: Digest) -> bool:
-        return isinstance(self._owner, ClientPeer) and self.broker.gatherer.is_wanted(
-            digest, self._owner.id
-        )
+        if isinstance(self._owner, WorkerPeer):
+            return self.broker.outputs.is_announced(self._owner.id, digest)
+        return self.broker.gatherer.is_wanted(digest, self._owner.id)
+
+    def _lacking(self, digests: tuple[Digest, ...]) -> list[Digest]:
+        if isinstance(self._owner, WorkerPeer):
+            return self.broker.outputs.announce(self._owner.id, digests)
+        return [digest for digest in digests if self._is_wanted(digest)]
+
+    def _check_right(self, wanted: tuple[tuple[Digest, int], ...]) -> None:
+        """A worker gets what its jobs need, a client only what its own jobs left."""
+        if isinstance(self._owner, ClientPeer):
+            for digest, _ in wanted:
+                if not self.broker.outputs.may_get(self._owner.id, digest):
+                    raise ProtocolError(f"blob {digest.short} is no output of a job of yours")
 
     def _unreadable(self, digest: Digest, message: str) -> None:
         """The worker hears of it; what it makes of it comes with its report."""
@@ -81,13 +94,11 @@ class BlobPeer(Peer):
 
     def begins(self, piece: messages.Piece) -> None:
         """Take only what was asked for, and not too much."""
-        if not isinstance(self._owner, ClientPeer):
-            raise ProtocolError("only a client gives blobs")
         digest = piece.digest
         # One that came just before a connection broke is sent again.
         if not self._is_wanted(digest) and self.broker.store.missing([digest]):
             raise ProtocolError(f"blob {digest.short} was sent without being asked for")
-        if not piece.offset:
+        if not piece.offset and isinstance(self._owner, ClientPeer):
             self.broker.quotas.take_content(self._owner.owner, digest.size)
 
     def kept(self, digests: tuple[Digest, ...]) -> None:
@@ -101,7 +112,9 @@ class BlobPeer(Peer):
             self.connection.send(messages.Lacking((), ((digest, 0),)))
             return
         self.connection.send(messages.Refused(digest, error.message[:1000]))
-        assert isinstance(self._owner, ClientPeer)
+        if isinstance(self._owner, WorkerPeer):
+            self.broker.outputs.reported(self._owner.id, [digest])
+            return
         self.broker.gather(gatherer.ArtifactRefused(digest, self._owner.id, error.message))
 
     def lost(self, error: MaelstromError | None) -> None:

@@ -16,6 +16,7 @@ from maelstrom.broker.access import Access
 from maelstrom.broker.claims import check_job, check_worker
 from maelstrom.broker.ending import Ending
 from maelstrom.broker.gatherer import Gatherer
+from maelstrom.broker.outputs import Outputs
 from maelstrom.broker.peers import ClientPeer, Greeter, WorkerPeer
 from maelstrom.broker.quota import NO_QUOTA, Busy, Quota, Quotas
 from maelstrom.broker.results import Results
@@ -99,6 +100,7 @@ class Broker:
         self.has_one_client = has_one_client
         self.scheduler = Scheduler(owner_slots_max=quota.slots)
         self.gatherer = Gatherer()
+        self.outputs = Outputs(store)
         self.clients: dict[ClientId, ClientPeer] = {}
         self.workers: dict[WorkerId, WorkerPeer] = {}
         self.tokens: dict[str, ClientPeer | WorkerPeer] = {}
@@ -262,6 +264,7 @@ class Broker:
         for job in client.jobs:
             spec = self.jobs.pop(JobId(client.id, job)).submit.spec
             self.quotas.end_job(client.owner, len(spec))
+        self.outputs.client_left(client.id)
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
         self.ending.look()
@@ -271,12 +274,8 @@ class Broker:
         check_job(submit)
         if submit.number in client.jobs:
             raise SpecError(f"job {submit.number} was submitted twice")
-        # One who does not take his outcomes gets no more of them than his jobs have slots.
-        if submit.may_be_cached and self.results is not None and not client.is_held_up:
-            known = self.results.find(submit.spec)
-            if known is not None:
-                client.tell(submit.number, known, is_cached=True)
-                return
+        if submit.may_be_cached and client.tell_known(submit):
+            return
         try:
             self.ending.admit_job()
             self.quotas.take_job(client.owner, len(submit.spec))
@@ -473,6 +472,7 @@ class Broker:
     def worker_lost(self, worker: WorkerPeer) -> None:
         """A worker is gone."""
         self.tokens.pop(worker.token, None)
+        self.outputs.forget_worker(worker.id)
         if self.workers.pop(worker.id, None) is not None:
             self.note("worker lost", worker)
             self.schedule(events.WorkerLost(worker.id))

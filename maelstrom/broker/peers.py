@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from maelstrom.broker import events, gatherer
 from maelstrom.errors import MaelstromError, ProtocolError
-from maelstrom.model.ids import ClientId, WorkerId
-from maelstrom.model.outcome import Exited, InfrastructureFault, Outcome
+from maelstrom.model.digest import Digest
+from maelstrom.model.ids import ClientId, JobId, WorkerId
+from maelstrom.model.outcome import Exited, InfrastructureFault, Outcome, blobs_of
 from maelstrom.trust.identity import Identity
 from maelstrom.wire import messages
-from maelstrom.wire.connection import Codec, Connection
+from maelstrom.wire.connection import Codec, Connection, encode
 from maelstrom.wire.greeting import Hello, Role
 from maelstrom.wire.outbox import Outbox
 
@@ -175,6 +176,8 @@ class ClientPeer(LastingPeer):
         self._outbox: Outbox[tuple[int, bytes]] = Outbox()
         self._unsure: list[tuple[int, bytes]] = []
         self._unheard_bytes = 0
+        # Outcomes it was told, whose outputs it has not fetched yet.
+        self._fetching: dict[int, bytes] = {}
         self.is_held_up = False
         """Whether its jobs wait until it takes the outcomes it has."""
         connection.on_heard = self._heard
@@ -199,6 +202,9 @@ class ClientPeer(LastingPeer):
 
     def tell(self, number: int, outcome: bytes, *, is_cached: bool = False) -> None:
         """Send it an outcome."""
+        if self.broker.outputs.is_kept(JobId(self.id, number)):
+            self._fetching[number] = outcome
+            self._weigh()
         if self.connection.is_watched:
             self._outbox.keep((number, outcome))
             self._unheard_bytes += len(outcome) + OUTCOME_BYTES
@@ -212,13 +218,40 @@ class ClientPeer(LastingPeer):
     def _heard(self, count: int) -> None:
         for number, outcome in self._outbox.heard(count):
             self._unheard_bytes -= len(outcome) + OUTCOME_BYTES
-            self.broker.heard(self, number)
+            if number not in self._fetching:
+                self.broker.heard(self, number)
         self._weigh()
+
+    def tell_known(self, submit: messages.Submit) -> bool:
+        """Tell how an equal job ended, if that is known and all it refers to is here still."""
+        results = self.broker.results
+        # One who does not take his outcomes gets no more of them than his jobs have slots.
+        if results is None or self.is_held_up or (known := results.find(submit.spec)) is None:
+            return False
+        job = JobId(self.id, submit.number)
+        blobs = blobs_of(_OUTCOMES.read(known))
+        if blobs and self.broker.outputs.keep(job, blobs):
+            self.broker.outputs.release(job)
+            return False
+        self.tell(submit.number, known, is_cached=True)
+        return True
+
+    def is_fetching(self, number: int) -> bool:
+        """Whether it was told of a job's outputs and does not have them all."""
+        return number in self._fetching
+
+    def _fetched(self, number: int) -> None:
+        """Hear that it has all that an outcome refers to; only then is it told."""
+        if self._fetching.pop(number, None) is not None:
+            self.broker.outputs.release(JobId(self.id, number))
+            self.broker.heard(self, number)
+            self._weigh()
 
     def _weigh(self) -> None:
         """Let its jobs wait while it does not take what they left, and go on when it does."""
         limit = UNHEARD_BYTES_HIGH // 2 if self.is_held_up else UNHEARD_BYTES_HIGH
-        if (self._unheard_bytes > limit) != self.is_held_up:
+        is_much = self._unheard_bytes > limit or self.broker.outputs.is_too_much(self.id)
+        if is_much != self.is_held_up:
             self.is_held_up = not self.is_held_up
             # Not now: the scheduler may be in the middle of saying what there is to tell.
             asyncio.get_running_loop().call_soon(self._hold_up)
@@ -232,16 +265,21 @@ class ClientPeer(LastingPeer):
     def restore(self, number: int, outcome: bytes) -> None:
         """Know an outcome from before our restart, of which it did not hear."""
         self._unsure.append((number, outcome))
+        if blobs := blobs_of(_OUTCOMES.read(outcome)):
+            self.broker.outputs.keep(JobId(self.id, number), blobs)
 
     def _resume(self, numbers: tuple[int, ...]) -> None:
         """Make its books and ours equal: what it has no outcome of, and what it wants."""
         wanted = dict.fromkeys(numbers)
-        unsure, self._unsure = self._unsure, []
-        told = {number: outcome for number, outcome in unsure if number in wanted}
-        for number, outcome in unsure:
+        # What it was told and has not fetched counts as little as what it was not told.
+        unsure = {**dict(self._unsure), **self._fetching}
+        self._unsure, self._fetching = [], {}
+        told = {number: outcome for number, outcome in unsure.items() if number in wanted}
+        for number, outcome in unsure.items():
             if number in wanted:
                 self.tell(number, outcome)
             else:
+                self.broker.outputs.release(JobId(self.id, number))
                 self.broker.heard(self, number)
         for number in [number for number in self.jobs if number not in wanted]:
             self.broker.cancelled(self, messages.Cancel(number, even_running=True))
@@ -260,6 +298,8 @@ class ClientPeer(LastingPeer):
                 if not self.broker.is_local(self.connection):
                     raise ProtocolError("files were offered by a client of another machine")
                 self.broker.offered(self, files)
+            case messages.Fetched(number):
+                self._fetched(number)
             case messages.Resume(numbers):
                 self._resume(numbers)
             case messages.Withhold(digest, reason):
@@ -313,14 +353,22 @@ class WorkerPeer(LastingPeer):
                 pass
             case _:
                 assert_never(message)
-        if self.is_leaving and not self.broker.scheduler.jobs_of(self.id):
-            self.connection.leave()
+        if not self.broker.scheduler.jobs_of(self.id):
+            self.broker.outputs.forget_worker(self.id)
+            if self.is_leaving:
+                self.connection.leave()
 
     def _report(self, report: messages.Report) -> None:
         if self.connection.is_watched:
             self.connection.count(len(report.outcome))
         # Its client, and all who would be given it from the cache, could not read it either.
         outcome = _OUTCOMES.read(report.outcome)
+        blobs = blobs_of(outcome)
+        encoded = report.outcome
+        if blobs and (lacking := self.broker.outputs.keep(report.job, blobs)):
+            self.broker.outputs.release(report.job)
+            outcome = InfrastructureFault(f"{len(lacking)} outputs of the job are not in the store")
+            encoded = encode(outcome)
         is_pass = isinstance(outcome, Exited) and outcome.status == 0
         is_fault = isinstance(outcome, InfrastructureFault)
         if isinstance(outcome, InfrastructureFault):
@@ -329,9 +377,19 @@ class WorkerPeer(LastingPeer):
             tell_fault(self.broker, self, report, outcome)
         self.broker.schedule(
             events.JobEnded(self.id, report.job, report.attempt, is_fault),
-            report.outcome,
+            encoded,
             is_keepable=report.is_keepable and is_pass,
         )
+        if blobs:
+            self._keep_outputs(report, blobs)
+
+    def _keep_outputs(self, report: messages.Report, blobs: tuple[Digest, ...]) -> None:
+        """Let the worker forget what its report refers to, and us, if nobody was told of it."""
+        client = self.broker.clients.get(report.job.client)
+        if client is None or not client.is_fetching(report.job.number):
+            self.broker.outputs.release(report.job)
+        self.broker.outputs.reported(self.id, blobs)
+        self.connection.send(messages.Kept(report.job, report.attempt))
 
     def _join(self, join: messages.Join) -> None:
         if self.is_absent:

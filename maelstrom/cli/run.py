@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
@@ -18,8 +18,9 @@ from maelstrom.client.hybrid import beside
 from maelstrom.client.launch import cache_directory
 from maelstrom.client.outputs import write_outputs
 from maelstrom.client.session import CLOSE_S_MAX, Session
-from maelstrom.errors import ProtocolError
+from maelstrom.errors import ProtocolError, StoreError
 from maelstrom.layers.hasher import Hasher
+from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import (
     Cancelled,
     ExecutionError,
@@ -71,8 +72,16 @@ def describe(outcome: Outcome) -> str:
 class _Printer:
     """Prints outcomes as they come; knows the status to exit with."""
 
-    def __init__(self, *, is_json: bool, is_single: bool, outputs: Path | None) -> None:
+    def __init__(
+        self,
+        *,
+        is_json: bool,
+        is_single: bool,
+        outputs: Path | None,
+        output: Callable[[Digest], Path],
+    ) -> None:
         self._outputs = outputs
+        self._output = output
         self._is_json = is_json
         self._is_single = is_single
         self._lock = threading.Lock()
@@ -110,8 +119,8 @@ class _Printer:
         if not files or self._outputs is None:
             return
         try:
-            write_outputs(self._outputs, str(number), "", files)
-        except (OSError, ProtocolError) as error:
+            write_outputs(self._outputs, str(number), "", files, self._output)
+        except (OSError, ProtocolError, StoreError) as error:
             self.status = self.status or NOT_RUN
             click.echo(f"{PROGRAM}: cannot write the outputs of job {number}: {error}", err=True)
 
@@ -236,7 +245,9 @@ def run(
     engine: Engine = shared
     if broker is not None:
         engine = beside(shared, lambda: session(None), slots=slots, is_hybrid=is_hybrid)
-    printer = _Printer(is_json=is_json, is_single=len(jobs) == 1, outputs=outputs)
+    printer = _Printer(
+        is_json=is_json, is_single=len(jobs) == 1, outputs=outputs, output=engine.output
+    )
     engine.start()
     try:
         _run(jobs, engine, printer, may_be_cached=may_be_cached)

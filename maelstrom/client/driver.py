@@ -41,7 +41,7 @@ from maelstrom.client.testrun import (
 )
 from maelstrom.client.undeclared import Undeclared
 from maelstrom.client.unrun import Unrun, events
-from maelstrom.errors import MaelstromError, ProtocolError, UserError
+from maelstrom.errors import MaelstromError, ProtocolError, StoreError, UserError
 from maelstrom.model.case import CaseResult, Status
 from maelstrom.model.outcome import InfrastructureFault, Outcome
 from maelstrom.report import Reporter
@@ -196,8 +196,8 @@ class Driver:
         if self._outputs is None:
             return
         try:
-            write_outputs(self._outputs, kept.target, kept.case, kept.files)
-        except (OSError, ProtocolError) as error:
+            write_outputs(self._outputs, kept.target, kept.case, kept.files, self._engine.output)
+        except (OSError, ProtocolError, StoreError) as error:
             self.note(f"{kept.target}: cannot write the outputs of `{kept.case}`: {error}")
 
     def _submit(self, job: SubmitJob) -> None:

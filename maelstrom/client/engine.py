@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from maelstrom.errors import MaelstromError
+from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import Outcome
 from maelstrom.model.spec import JobSpec
 
@@ -38,6 +40,9 @@ class Engine(Protocol):
 
     def submit(self, job: Submission) -> int:
         """Queue a job; returns its number here."""
+
+    def output(self, blob: Digest) -> Path:
+        """Return where a content lies that an outcome refers to."""
 
     def cancel_all(self, *, running: bool) -> None:
         """Take jobs back, those that run too if `running`; outcomes come as ever."""

@@ -6,6 +6,7 @@ and nothing lands outside a directory that is made anew.
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,9 +18,16 @@ from maelstrom.model.outcome import OutputFile
 NAME_LENGTH_MAX = 150
 
 
-def write_outputs(directory: Path, target: str, case: str, files: tuple[OutputFile, ...]) -> Path:
+def write_outputs(
+    directory: Path,
+    target: str,
+    case: str,
+    files: tuple[OutputFile, ...],
+    output: Callable[[Digest], Path],
+) -> Path:
     """Write the files of one case below `directory`, in place of those of its last run.
 
+    `output` says where a content lies that is not in its file.
     Returns where they are; raises ProtocolError for names that lead elsewhere, or OSError.
     """
     place = directory / target / directory_name(case)
@@ -33,7 +41,11 @@ def write_outputs(directory: Path, target: str, case: str, files: tuple[OutputFi
             path.mkdir(exist_ok=True)
         elif file.kind in ("file", "program"):
             path.touch(0o755 if file.kind == "program" else 0o644, exist_ok=False)
-            path.write_bytes(file.content)
+            if file.blob is None:
+                path.write_bytes(file.content)
+            else:
+                with output(file.blob).open("rb") as source, path.open("wb") as target_file:
+                    shutil.copyfileobj(source, target_file)
         elif file.kind == "link":
             # Made at the end, so that no path leads through them.
             links.append((file.content, path))

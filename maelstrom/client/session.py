@@ -18,7 +18,7 @@ import random
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias, assert_never
 
@@ -28,11 +28,13 @@ from maelstrom import __version__
 from maelstrom.client import router
 from maelstrom.client.children import Child, start_children
 from maelstrom.client.engine import Submission
+from maelstrom.client.fetching import Outputs
 from maelstrom.client.router import Router
 from maelstrom.client.uploader import Uploader
 from maelstrom.errors import ConnectionLost, InfrastructureError, MaelstromError, ProtocolError
 from maelstrom.model.digest import Digest
-from maelstrom.model.outcome import ExecutionError, Outcome, Ran
+from maelstrom.model.outcome import ExecutionError, Outcome, Ran, blobs_of
+from maelstrom.store.disk import DiskStore
 from maelstrom.trust.identity import Role as TrustRole
 from maelstrom.trust.tls import Tls, find
 from maelstrom.wire import messages
@@ -94,6 +96,9 @@ class Session:
         self.on_note: Callable[[str], None] | None = None
         """Told, for a person, that the broker is away for longer than a moment, and back."""
         self._is_away = False
+        root, size_bytes_max = self._store
+        self._outputs = Outputs(lambda: DiskStore(root, size_bytes_max=size_bytes_max))
+        self._fetching: dict[int, asyncio.Task[None]] = {}
         self._spare: socket.socket | None = None
         self._thread: threading.Thread | None = None
         # What other threads ask for, and whether the loop knows that something is there.
@@ -144,6 +149,7 @@ class Session:
             for child in self._children:
                 child.end(timeout_s)
             self._children = []
+            self._outputs.close()
 
     def _post(self, event: router.Event) -> None:
         with self._mutex:
@@ -253,6 +259,9 @@ class Session:
         if self._reconnecting is not None:
             self._reconnecting.cancel()
             await asyncio.gather(self._reconnecting, return_exceptions=True)
+        fetching = list(self._fetching.values())
+        self._forget_fetching(list(self._fetching))
+        await asyncio.gather(*fetching, return_exceptions=True)
         if self._uploader is not None:
             await self._uploader.close()
         if self._connection is not None:
@@ -343,23 +352,14 @@ class Session:
     def received(self, message: messages.BrokerToClient) -> None:
         """Hand a message to the router."""
         match message:
-            case messages.Ended(number, outcome, is_cached):
-                if self._address is not None:
-                    assert self._connection is not None
-                    self._connection.count(len(outcome))
-                try:
-                    told = _decode_outcome(outcome)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise ProtocolError(f"an outcome that cannot be read: {error}") from error
-                if is_cached and isinstance(told, Ran):
-                    effects = msgspec.structs.replace(told.effects, is_cached=True)
-                    told = msgspec.structs.replace(told, effects=effects)
-                self._handle(router.Ended(number, told))
+            case messages.Ended():
+                self._ended(message)
             case messages.Status(number, worker):
                 self._handle(router.Progressed(number, worker))
             case messages.Want(digests):
                 self._handle(router.Wanted(digests))
             case messages.Unknown(numbers):
+                self._forget_fetching(numbers)
                 self._handle(router.Forgotten(numbers))
             case messages.Welcome(token, is_local, is_resumed, jobs_max):
                 assert self._uploader is not None
@@ -370,6 +370,8 @@ class Session:
                     self._is_away = False
                     self._note("the broker is there again")
                 self._uploader.welcomed(self._connection, token, is_local=is_local)
+                if not is_resumed:
+                    self._forget_fetching(list(self._fetching))
                 self._handle(router.Connected(is_resumed, jobs_max or router.JOBS_MAX))
             case messages.Ping() | messages.Goodbye():
                 pass
@@ -389,6 +391,45 @@ class Session:
             return
         reason = error or InfrastructureError("the broker ended the connection")
         self._explain(reason)
+
+    def _ended(self, message: messages.Ended) -> None:
+        if self._address is not None:
+            assert self._connection is not None
+            self._connection.count(len(message.outcome))
+        try:
+            told = _decode_outcome(message.outcome)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"an outcome that cannot be read: {error}") from error
+        if message.is_cached and isinstance(told, Ran):
+            effects = msgspec.structs.replace(told.effects, is_cached=True)
+            told = msgspec.structs.replace(told, effects=effects)
+        if blobs_of(told):
+            self._fetch(message.number, told)
+        else:
+            self._handle(router.Ended(message.number, told))
+
+    def _fetch(self, number: int, outcome: Outcome) -> None:
+        if number not in self._fetching:
+            work = self._fetch_outputs(number, outcome)
+            self._fetching[number] = asyncio.get_running_loop().create_task(work)
+
+    async def _fetch_outputs(self, number: int, outcome: Outcome) -> None:
+        assert self._uploader is not None
+        depot = None if self._address is None else self._uploader.depot
+        brought = await self._outputs.brought(outcome, depot)
+        del self._fetching[number]
+        self._handle(router.Ended(number, brought))
+        self._send(messages.Fetched(number))
+
+    def _forget_fetching(self, numbers: Iterable[int]) -> None:
+        """Wait no more for the outputs of jobs that are run again."""
+        for number in numbers:
+            if (task := self._fetching.pop(number, None)) is not None:
+                task.cancel()
+
+    def output(self, blob: Digest) -> Path:
+        """Return where a content lies that an outcome names; for any thread, until `close`."""
+        return self._outputs.path(blob)
 
     def _note_away(self, text: str) -> None:
         if not self._is_away:

@@ -5,10 +5,12 @@ happens to be free. So there are two sessions; the second one starts when the fi
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from maelstrom.client.engine import Engine, Submission
-from maelstrom.errors import MaelstromError
+from maelstrom.errors import MaelstromError, StoreError
+from maelstrom.model.digest import Digest
 
 
 class SplitEngine:
@@ -51,6 +53,15 @@ class SplitEngine:
             self._own.start()
             self._own.offer(self._sources)
         return self._own
+
+    def output(self, blob: Digest) -> Path:
+        """Return where a content lies; what the shared one lacks is of a job of our own."""
+        try:
+            return self._shared.output(blob)
+        except StoreError:
+            if self._own is None:
+                raise
+            return self._own.output(blob)
 
     def cancel_all(self, *, running: bool) -> None:
         """Take jobs back."""

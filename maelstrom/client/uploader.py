@@ -28,22 +28,22 @@ class Uploader:
         self._control = control
         self._source = source
         self._is_local = False
-        self._depot = Depot(reach, None, self._read)
+        self.depot = Depot(reach, None, self._read)
 
     def disconnected(self) -> None:
         """Forget what is to be sent: the broker asks again when it is there again."""
-        self._depot.forget_given()
+        self.depot.forget_given()
 
     def welcomed(self, control: Connection, token: str, *, is_local: bool) -> None:
         """Hear what the broker makes of us, by this connection."""
         self._control = control
-        self._depot.token = token
-        self._depot.is_watched = not is_local
+        self.depot.token = token
+        self.depot.is_watched = not is_local
         self._is_local = is_local
         if is_local:
             # A broker of our own has the other end since it started, and does not wait for a hello
             # for as long as a build may take.
-            self._depot.open()
+            self.depot.open()
 
     def give(self, digests: Sequence[Digest]) -> None:
         """Offer, upload or withhold these contents."""
@@ -59,7 +59,7 @@ class Uploader:
                 rest.append(digest)
         for start in range(0, len(files), OFFER_FILES_MAX):
             self._control.send(messages.Offer(tuple(files[start : start + OFFER_FILES_MAX])))
-        for digest, future in zip(rest, self._depot.offer(rest), strict=True):
+        for digest, future in zip(rest, self.depot.offer(rest), strict=True):
             future.add_done_callback(partial(self._given, digest))
 
     def _given(self, digest: Digest, future: "asyncio.Future[None]") -> None:
@@ -75,7 +75,7 @@ class Uploader:
 
     async def close(self) -> None:
         """Stop."""
-        await self._depot.close()
+        await self.depot.close()
 
     def _read(self, digest: Digest, offset: int, length: int) -> tuple[bytes, bool]:
         """Read a part of a content; on a thread of its own."""

@@ -12,6 +12,7 @@ from maelstrom.model.outcome import OutputFile
 def layer_of(files: Iterable[OutputFile]) -> tuple[Manifest, dict[Digest, bytes]]:
     """Return a layer that does to those below it what the job did to its root.
 
+    Contents that are in a store already are only named.
     Raises SpecError for what cannot be a layer: they come from a job.
     """
     contents: dict[Digest, bytes] = {}
@@ -21,6 +22,8 @@ def layer_of(files: Iterable[OutputFile]) -> tuple[Manifest, dict[Digest, bytes]
 
 def _node(file: OutputFile, contents: dict[Digest, bytes]) -> Node:
     match file.kind:
+        case "file" | "program" if file.blob is not None:
+            return File(file.blob, is_executable=file.kind == "program")
         case "file" | "program":
             digest = Digest.of(file.content)
             contents[digest] = file.content

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from maelstrom.model.digest import Digest
+
 
 class Output(msgspec.Struct, frozen=True, array_like=True):
     """One captured stream: its first bytes, its last bytes, and how many between were dropped."""
@@ -9,6 +11,10 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
     head: bytes = b""
     tail: bytes = b""
     dropped_bytes: int = 0
+    blob: Digest | None = None
+    """On its way, head and tail may be in the store instead of here."""
+    head_bytes: int = 0
+    """How much of the blob is the head."""
 
     def text(self) -> str:
         """Return it for a person, with the gap told."""
@@ -32,6 +38,8 @@ class OutputFile(msgspec.Struct, frozen=True, array_like=True):
     """One of `file`, `program`, `directory`, `link`; of a captured root `opaque`, `whiteout`."""
     content: bytes
     """Of a link, where it leads."""
+    blob: Digest | None = None
+    """Where a large content is: in the store, and not here."""
 
 
 class Effects(msgspec.Struct, frozen=True, array_like=True):
@@ -103,3 +111,12 @@ def effects_of(outcome: "Outcome") -> Effects:
 
 Ran = Exited | Signaled | TimedOut | LimitExceeded
 Outcome = Ran | ExecutionError | InfrastructureFault | Cancelled
+
+
+def blobs_of(outcome: Outcome) -> tuple[Digest, ...]:
+    """Return what an outcome refers to and does not contain."""
+    if not isinstance(outcome, Ran):
+        return ()
+    effects = outcome.effects
+    blobs = [effects.stdout.blob, effects.stderr.blob, *(file.blob for file in effects.files)]
+    return tuple(dict.fromkeys(blob for blob in blobs if blob is not None))

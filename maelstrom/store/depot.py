@@ -45,7 +45,7 @@ CODEC: Codec[messages.Blobs] = Codec(messages.Blobs)
 class _Line:
     """One connection, and what goes over it."""
 
-    def __init__(self, depot: "Depot", store: DiskStore | None, read: Read) -> None:
+    def __init__(self, depot: "Depot", read: Read) -> None:
         self._depot = depot
         self.connection = Connection(
             hello(Role.BLOBS, __version__, depot.token),
@@ -54,9 +54,7 @@ class _Line:
             is_watched=depot.is_watched,
         )
         self.sender = Sender(self.connection, read, depot.spawn, depot.unreadable)
-        self.intake = (
-            Intake(store, self.connection, depot.spawn, depot) if store is not None else None
-        )
+        self.intake: Intake | None = None
 
     def greeted(self, theirs: Hello) -> None:  # noqa: ARG002  # There is nothing to agree on.
         """Go on, with frames of parcels."""
@@ -66,9 +64,7 @@ class _Line:
         """Take what the broker says of contents."""
         match message:
             case messages.Parcel():
-                if self.intake is None:
-                    raise ProtocolError("content that nobody asked for")
-                self.intake.take(message)
+                self._intake().take(message)
             case messages.Took(size_bytes, stored):
                 self.sender.took(size_bytes)
                 self._depot.given(stored)
@@ -87,6 +83,14 @@ class _Line:
             case _:
                 assert_never(message)
 
+    def _intake(self) -> Intake:
+        if self.intake is None:
+            if self._depot.store is None:
+                raise ProtocolError("content that nobody asked for")
+            line = self.connection
+            self.intake = Intake(self._depot.store, line, self._depot.spawn, self._depot)
+        return self.intake
+
     def lost(self, error: MaelstromError | None) -> None:
         """Stop at once; what came of a large blob is kept."""
         self.sender.lost()
@@ -101,8 +105,11 @@ class Depot:
     def __init__(self, reach: Reach, store: DiskStore | None, read: Read) -> None:
         self.token = ""
         self.is_watched = True
+        self.asks_first = False
+        """Whether the broker does not know yet what we are going to give."""
         self._reach = reach
-        self._store = store
+        self.store = store
+        """Where what we get is kept; it may be known later than that there is something to give."""
         self._read = read
         self._getting: dict[Digest, asyncio.Future[None]] = {}
         self._giving: dict[Digest, asyncio.Future[None]] = {}
@@ -205,7 +212,7 @@ class Depot:
             while not self._is_closed:
                 try:
                     reached = await self._reach()
-                    line = _Line(self, self._store, self._read)
+                    line = _Line(self, self._read)
                     await reached.attach(line.connection)
                 except (OSError, InfrastructureError) as error:
                     if not await self._wait_a_while(f"cannot reach the broker: {error}"):
@@ -219,9 +226,9 @@ class Depot:
 
     async def _drop_what_is_here(self) -> None:
         """Do not ask again for what came just before a connection broke."""
-        if self._store is not None and self._getting:
+        if self.store is not None and self._getting:
             every = list(self._getting)
-            missing = set(await asyncio.to_thread(self._store.missing, every))
+            missing = set(await asyncio.to_thread(self.store.missing, every))
             for digest in every:
                 if digest not in missing:
                     _settle(self._getting, digest)
@@ -263,7 +270,7 @@ class Depot:
         """Ask for more, in large messages and not for everything at once."""
         if self._line is None:
             return
-        store = self._store
+        store = self.store
         while self._unasked and len(self._asked) <= ASKED_MAX - DIGESTS_MAX:
             assert store is not None, "there is a place for what is asked for"
             batch = [self._unasked.popleft() for _ in range(min(len(self._unasked), DIGESTS_MAX))]
@@ -306,9 +313,10 @@ class Depot:
 
     def _offer(self, line: _Line, digests: Iterable[Digest]) -> None:
         every = list(digests)
-        large = [digest for digest in every if digest.size >= PARTIAL_BYTES_MIN]
-        line.sender.send((digest, 0) for digest in every if digest.size < PARTIAL_BYTES_MIN)
-        for batch in batches(large):
+        asked = [d for d in every if self.asks_first or d.size >= PARTIAL_BYTES_MIN]
+        if not self.asks_first:
+            line.sender.send((d, 0) for d in every if d.size < PARTIAL_BYTES_MIN)
+        for batch in batches(asked):
             line.connection.send(messages.AskLacking(batch))
 
     def lacking(
@@ -356,10 +364,16 @@ def _settle(
         future.set_result(None)
     else:
         future.set_exception(error)
+        # Whoever waited for it may be gone.
+        future.exception()
 
 
 async def _all(futures: list[asyncio.Future[None]]) -> None:
     """Wait for all, whatever becomes of them; then raise the first error."""
-    for result in await asyncio.gather(*futures, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+    if futures:
+        # Others may wait for the same: that we are cancelled is nothing to them.
+        await asyncio.wait(futures)
+    errors = [ConnectionLost(LOST) if f.cancelled() else f.exception() for f in futures]
+    for error in errors:
+        if error is not None:
+            raise error

@@ -33,7 +33,7 @@ from typing import BinaryIO
 from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.store import eviction, partial, tenancy
-from maelstrom.store.writer import MTIME_NS, BlobWriter, explained, write_whole
+from maelstrom.store.writer import MTIME_NS, BlobWriter, Spool, explained, write_whole
 
 FORMAT_VERSION = 1
 CACHEDIR_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -185,6 +185,14 @@ class DiskStore:
     def _blob_path(self, digest: Digest) -> str:
         return f"{self._blobs}/{digest.hash[:2]}/{digest.hash}"
 
+    def final_path(self, digest: Digest, *, is_executable: bool) -> str:
+        """Return where a blob lies, or will."""
+        return self._blob_path(digest) + (".x" if is_executable else "")
+
+    def spool(self) -> Spool:
+        """Begin to take content whose digest is not known yet."""
+        return Spool(self)
+
     def _touch(self, path: str, last_ns: int) -> None:
         now = time.time_ns()
         # One that was used in the future was so before the clock was set right.
@@ -247,7 +255,7 @@ class DiskStore:
         self, digest: Digest, content: bytes | memoryview, *, is_executable: bool = False
     ) -> None:
         """Keep this content without looking whether it is here already."""
-        final = self._blob_path(digest) + (".x" if is_executable else "")
+        final = self.final_path(digest, is_executable=is_executable)
         write_whole(self, digest, content, final, is_executable=is_executable)
 
     def put_file(self, digest: Digest, path: str) -> None:
@@ -271,7 +279,7 @@ class DiskStore:
 
         `is_executable` if a layer is known to need it as a program. Raises StoreError.
         """
-        final = self._blob_path(digest) + (".x" if is_executable else "")
+        final = self.final_path(digest, is_executable=is_executable)
         with explained(self.root):
             begun = partial.begin(self.root, digest)
         writer = BlobWriter(self, digest, final, is_executable=is_executable, begun=begun)

@@ -41,7 +41,7 @@ class BlobWriter:
         self._store = store
         self._digest = digest
         self._final = final
-        self._mode = 0o555 if is_executable else 0o444
+        self._is_executable = is_executable
         self._state = hashlib.sha256()
         self.size = 0
         self._is_partial = begun is not None
@@ -106,10 +106,7 @@ class BlobWriter:
             raise _not_what_was_said(found, self._digest)
         try:
             with explained(self._final):
-                self._store.give(self._file)
-                os.fchmod(self._file, self._mode)
-                os.utime(self._file, ns=(time.time_ns(), MTIME_NS))
-                os.rename(self._temporary, self._final)
+                _publish(self._store, self._file, self._temporary, self._final, self._is_executable)
                 self._close()
         except StoreError:
             self.abort()
@@ -146,6 +143,53 @@ class BlobWriter:
             self.abort()
 
 
+class Spool:
+    """Content that comes before its name is known."""
+
+    def __init__(self, store: "DiskStore") -> None:
+        self._store = store
+        self._temporary = store.temporary()
+        self._state = hashlib.sha256()
+        self._size = 0
+        with explained(self._temporary):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._file = os.open(self._temporary, flags, 0o600)
+
+    def write(self, chunk: bytes) -> None:
+        """Append content; raises StoreError, and aborts, if the disk is full."""
+        self._state.update(chunk)
+        self._size += len(chunk)
+        rest = memoryview(chunk)
+        try:
+            with explained(self._temporary):
+                while rest:
+                    rest = rest[os.write(self._file, rest) :]
+        except StoreError:
+            self.abort()
+            raise
+
+    def keep(self, pin: str, *, is_executable: bool) -> Digest:
+        """Let it be seen under its digest, pinned from before that; raises StoreError."""
+        digest = Digest(self._state.hexdigest(), self._size)
+        try:
+            self._store.pin([digest], pin)
+            with explained(self._temporary):
+                final = self._store.final_path(digest, is_executable=is_executable)
+                _publish(self._store, self._file, self._temporary, final, is_executable)
+        finally:
+            self.abort()
+        self._store.account(self._size)
+        return digest
+
+    def abort(self) -> None:
+        """Forget it; no harm if it is over already."""
+        if self._file >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            os.close(self._file)
+            self._file = -1
+
+
 def write_whole(
     store: "DiskStore",
     digest: Digest,
@@ -165,10 +209,7 @@ def write_whole(
             rest = memoryview(content)
             while rest:
                 rest = rest[os.write(file, rest) :]
-            store.give(file)
-            os.fchmod(file, 0o555 if is_executable else 0o444)
-            os.utime(file, ns=(time.time_ns(), MTIME_NS))
-            os.rename(temporary, final)
+            _publish(store, file, temporary, final, is_executable)
         except OSError:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
@@ -176,6 +217,16 @@ def write_whole(
         finally:
             os.close(file)
     store.account(digest.size)
+
+
+def _publish(
+    store: "DiskStore", file: int, temporary: str, final: str, is_executable: bool
+) -> None:
+    """Let a file that is whole be seen as a blob; raises OSError."""
+    store.give(file)
+    os.fchmod(file, 0o555 if is_executable else 0o444)
+    os.utime(file, ns=(time.time_ns(), MTIME_NS))
+    os.rename(temporary, final)
 
 
 def _not_what_was_said(found: Digest, said: Digest) -> StoreError:

@@ -93,6 +93,12 @@ class Resume(Message, frozen=True, tag=14):
     numbers: tuple[int, ...]
 
 
+class Fetched(Message, frozen=True, tag=15):
+    """I have, or do not want any more, the outputs that this job's outcome refers to."""
+
+    number: int
+
+
 # Broker to client
 
 
@@ -189,6 +195,13 @@ class Recall(Message, frozen=True, tag=41):
 
 class Kill(Message, frozen=True, tag=42):
     """End this job. Report follows."""
+
+    job: JobId
+    attempt: int
+
+
+class Kept(Message, frozen=True, tag=43):
+    """The outputs of this report need not be kept for me any more."""
 
     job: JobId
     attempt: int
@@ -293,10 +306,10 @@ class Enrolled(Message, frozen=True, tag=64):
     revoked: bytes
 
 
-ClientToBroker = Submit | Cancel | Offer | Withhold | Resume | Ping | Goodbye
+ClientToBroker = Submit | Cancel | Offer | Withhold | Resume | Fetched | Ping | Goodbye
 BrokerToClient = Ended | Status | Want | Unknown | Welcome | Ping | Goodbye
 WorkerToBroker = Report | Started | Return | Join | Leave | Ping | Goodbye
-BrokerToWorker = Assign | Recall | Kill | Welcome | Ping | Goodbye
+BrokerToWorker = Assign | Recall | Kill | Kept | Welcome | Ping | Goodbye
 # Operators
 
 

@@ -25,6 +25,7 @@ from maelstrom.model.outcome import (
     InfrastructureFault,
     Outcome,
     Ran,
+    blobs_of,
 )
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.ports import UNTIED, Ties
@@ -40,7 +41,7 @@ from maelstrom.wire.outbox import Outbox
 from maelstrom.worker import dispatcher
 from maelstrom.worker.dispatcher import Dispatcher
 from maelstrom.worker.fetcher import Fetcher
-from maelstrom.worker.outputs import Collected
+from maelstrom.worker.outputs import Collected, has_large_output, with_large_output_moved
 
 FRAME_HEADROOM_BYTES = 4096
 UNREPORTED_S_MAX = 60.0
@@ -93,6 +94,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         # Started by the core, and not known to the pool before their task has its first turn.
         self._starting: set[tuple[JobId, int]] = set()
+        # What runs no more, and whose outputs are on their way.
+        self._bringing: dict[tuple[JobId, int], asyncio.Future[None]] = {}
         self._is_ready = False
         self._token = ""
         self._is_greeted = False
@@ -127,7 +130,9 @@ class Worker:
         is_watched: bool = True,
     ) -> None:
         """Serve the broker until one of us ends it; raises what ended it, if it was an error."""
-        self._depot = None if reach is None else Depot(reach, self._store, self._store.read_part)
+        if reach is not None:
+            self._depot = Depot(reach, self._store, self._store.read_part)
+            self._depot.asks_first = True
         self._fetcher = Fetcher(self._store, self._depot)
         self._reach = reach
         self._is_watched = self._connection.is_watched = is_watched
@@ -234,6 +239,8 @@ class Worker:
                 self.handle(dispatcher.JobRecalled(job, attempt))
             case messages.Kill(job, attempt):
                 self.handle(dispatcher.JobKilled(job, attempt))
+            case messages.Kept(job, attempt):
+                self._spawn(self._unpin(_pin(f"{job}:{attempt}")))
             case messages.Welcome(token):
                 self._token = token
                 if self._depot is not None:
@@ -244,6 +251,9 @@ class Worker:
                 pass
             case _:
                 assert_never(message)
+
+    async def _unpin(self, pin: str) -> None:
+        await asyncio.to_thread(self._store.unpin, pin)
 
     def _join(self) -> None:
         if not self._is_ready or not self._token:
@@ -300,6 +310,8 @@ class Worker:
                 case dispatcher.KillJob(job, attempt):
                     self._starting.discard((job, attempt))
                     self._pool.kill(f"{job}:{attempt}")
+                    if (job, attempt) in self._bringing:
+                        self._bringing[job, attempt].cancel()
                 case dispatcher.ReturnJob(job, attempt):
                     self._assigned.pop((job, attempt), None)
                     self._tell(messages.Return(job, attempt))
@@ -316,6 +328,7 @@ class Worker:
             self._tell(messages.Started(job, attempt))
         layers = [layer.hash for layer in spec.layers]
         outcome = await self._run_in_slot(spec, layers, f"{job}:{attempt}")
+        outcome = await self._brought((job, attempt), outcome)
         if isinstance(outcome, Ran):
             effects = msgspec.structs.replace(outcome.effects, worker=self._name)
             outcome = msgspec.structs.replace(outcome, effects=effects)
@@ -324,8 +337,38 @@ class Worker:
     async def _run_in_slot(self, spec: JobSpec, layers: list[str], job: str) -> Outcome:
         if not spec.brings_files:
             return await self._pool.run(spec, layers, job)
-        files = Collected()
+        files = Collected(self._store, _pin(job))
         return files.added_to(await self._pool.run(spec, layers, job, Ties(files)))
+
+    async def _brought(self, place: tuple[JobId, int], outcome: Outcome) -> Outcome:
+        """Have what the outcome refers to in the broker's store, before it is reported.
+
+        The slot is held meanwhile: so outputs are never made faster than they can be brought.
+        """
+        pin = _pin(f"{place[0]}:{place[1]}")
+        if has_large_output(outcome):
+            outcome = await asyncio.to_thread(with_large_output_moved, outcome, self._store, pin)
+        blobs = blobs_of(outcome)
+        while blobs and self._depot is not None:
+            bringing = self._bringing[place] = asyncio.ensure_future(self._depot.give(blobs))
+            try:
+                await asyncio.wait([bringing])
+            finally:
+                bringing.cancel()
+                del self._bringing[place]
+            if bringing.cancelled():
+                outcome = Cancelled()
+            elif isinstance(error := bringing.exception(), ConnectionLost):
+                continue  # It is tried for as long as we live, as the broker is.
+            elif isinstance(error, MaelstromError):
+                message = f"the outputs of the job cannot be brought to the broker: {error.message}"
+                outcome = InfrastructureFault(message, error.hint)
+            elif error is not None:
+                raise error
+            break
+        if not blobs_of(outcome) and (blobs or not isinstance(outcome, Ran)):
+            await asyncio.to_thread(self._store.unpin, pin)
+        return outcome
 
     async def _prepare(self, layer: Digest) -> None:
         assert self._fetcher is not None
@@ -375,6 +418,10 @@ class Worker:
             failure = InfrastructureError(f"the worker failed: {error!r}")
             failure.__cause__ = error
             self._ended.set_exception(failure)
+
+
+def _pin(job: str) -> str:
+    return f"outputs of {job}"
 
 
 def is_lasting(spec: JobSpec, outcome: Outcome) -> bool:

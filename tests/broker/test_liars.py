@@ -123,7 +123,7 @@ async def test_a_worker_that_lies_about_its_slots_is_refused(
     await are_served(grid)
 
 
-async def test_a_worker_gives_no_contents(grid: Grid) -> None:
+async def test_a_worker_gives_nothing_that_it_did_not_announce(grid: Grid) -> None:
     liar = Peer(address(grid), greeting(Role.WORKER))
     await asyncio.to_thread(liar.body)
     token = (await asyncio.to_thread(liar.until, messages.Welcome, TO_WORKER)).token
@@ -131,7 +131,7 @@ async def test_a_worker_gives_no_contents(grid: Grid) -> None:
     await asyncio.to_thread(blobs.body)
     blobs.send(parcel(b"what nobody wants"))
     codec = TO_WORKER
-    assert "only a client gives" in (await asyncio.to_thread(blobs.goodbye, codec)).message
+    assert "without being asked" in (await asyncio.to_thread(blobs.goodbye, codec)).message
     for peer in (liar, blobs):
         peer.close()
     await are_served(grid)

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from maelstrom.client.sharing import (
     Wanted,
 )
 from maelstrom.errors import MaelstromError
+from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import Cancelled, Effects, Exited, InfrastructureFault, Outcome
 from maelstrom.model.spec import JobSpec, Network
 from tests.support.script import Core, Script, play, play_interrupted
@@ -135,6 +137,9 @@ class Engine:
         for jobs in (self._waiting, self._running) if even_running else (self._waiting,):
             if job in jobs:
                 self._due.append((jobs.pop(job), Cancelled()))
+
+    def output(self, blob: Digest) -> Path:
+        raise AssertionError(blob)
 
     def cancel_all(self, *, running: bool) -> None:
         for job in [*self._waiting, *self._running]:

@@ -6,8 +6,24 @@ from pathlib import Path
 import pytest
 
 from maelstrom.client.outputs import directory_name, write_outputs
-from maelstrom.errors import ProtocolError
+from maelstrom.errors import ProtocolError, StoreError
+from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import OutputFile
+
+
+def lacking(blob: Digest) -> Path:
+    raise StoreError(f"blob {blob.short} is not here")
+
+
+def test_a_large_content_is_found_where_it_is(tmp_path: Path) -> None:
+    content = b"large" * 100
+    (tmp_path / "blob").write_bytes(content)
+    files = (OutputFile(b"x", "program", b"", Digest.of(content)),)
+    place = write_outputs(tmp_path / "outputs", "t", "c", files, lambda blob: tmp_path / "blob")
+    assert (place / "x").read_bytes() == content
+    assert os.access(place / "x", os.X_OK)
+    with pytest.raises(StoreError):
+        write_outputs(tmp_path / "outputs", "t", "c", files, lacking)
 
 
 def test_files_of_the_project_are_found_at_their_path_in_it(tmp_path: Path) -> None:
@@ -18,7 +34,7 @@ def test_files_of_the_project_are_found_at_their_path_in_it(tmp_path: Path) -> N
         OutputFile(b"project/link", "link", b"out/log"),
         OutputFile(b"tmp/x", "file", b""),
     )
-    place = write_outputs(tmp_path, "net/sum", "A::b[1/2]", files)
+    place = write_outputs(tmp_path, "net/sum", "A::b[1/2]", files, lacking)
     assert place == tmp_path / "net/sum/A%3A%3Ab[1%2F2]"
     assert (place / "link").read_text() == "text"
     assert os.access(place / "run", os.X_OK)
@@ -27,8 +43,8 @@ def test_files_of_the_project_are_found_at_their_path_in_it(tmp_path: Path) -> N
 
 
 def test_those_of_the_last_run_are_gone(tmp_path: Path) -> None:
-    write_outputs(tmp_path, "t", "c", (OutputFile(b"old", "file", b""),))
-    place = write_outputs(tmp_path, "t", "c", (OutputFile(b"new", "file", b""),))
+    write_outputs(tmp_path, "t", "c", (OutputFile(b"old", "file", b""),), lacking)
+    place = write_outputs(tmp_path, "t", "c", (OutputFile(b"new", "file", b""),), lacking)
     assert [path.name for path in place.iterdir()] == ["new"]
 
 
@@ -37,13 +53,13 @@ def test_those_of_the_last_run_are_gone(tmp_path: Path) -> None:
 )
 def test_no_path_leads_elsewhere(tmp_path: Path, path: bytes) -> None:
     with pytest.raises(ProtocolError, match="cannot be the path of an output"):
-        write_outputs(tmp_path / "outputs", "t", "c", (OutputFile(path, "file", b""),))
+        write_outputs(tmp_path / "outputs", "t", "c", (OutputFile(path, "file", b""),), lacking)
 
 
 def test_no_path_leads_through_a_link(tmp_path: Path) -> None:
     files = (OutputFile(b"a", "link", os.fsencode(tmp_path)), OutputFile(b"a/b", "file", b""))
     with pytest.raises(OSError, match="exists"):
-        write_outputs(tmp_path / "outputs", "t", "c", files)
+        write_outputs(tmp_path / "outputs", "t", "c", files, lacking)
     assert not (tmp_path / "b").exists()
 
 

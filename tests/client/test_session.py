@@ -26,7 +26,7 @@ from maelstrom.model.outcome import (
     Outcome,
     TimedOut,
 )
-from maelstrom.model.spec import JobSpec
+from maelstrom.model.spec import JobSpec, RootFileSystem
 from tests.support.cluster import WAIT_S, Crew, layer, static_program
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,11 @@ PROGRAM = """
 int main(int argc, char **argv) {
     if (argc > 1) printf("said %s\\n", argv[1]), fflush(stdout);
     if (argc > 2) sleep(atoi(argv[2]));
+    if (argc > 3) {
+        FILE *file = fopen("/made", "w");
+        for (int left = atoi(argv[3]); left > 0; left--) putchar('x'), putc('y', file);
+        fclose(file);
+    }
     return argc > 1 ? atoi(argv[1]) : 0;
 }
 """
@@ -144,6 +149,26 @@ def test_a_job_comes_back_whatever_the_way(
     assert run.outcome() == InfrastructureFault("the session is closed")
 
 
+@pytest.mark.parametrize("way", ["alone", "unix", "tcp"])
+def test_large_outputs_come_back_whatever_the_way(
+    way: str, crew: Crew, program: Path, tmp_path: Path
+) -> None:
+    broker = None if way == "alone" else crew.start(way)
+    session = Session(broker=broker, slots=1, store_root=tmp_path / "store")
+    session.start()
+    run = Run(session, program)
+    size = 900_000
+    run.submit("0", "0", str(size), root=RootFileSystem.WRITABLE, outputs=("/made",))
+    outcome = run.outcome()
+    assert isinstance(outcome, Exited), outcome
+    assert outcome.effects.stdout.content == b"said 0\n" + b"x" * size
+    [made] = outcome.effects.files
+    assert made.blob == Digest.of(b"y" * size)
+    assert session.output(made.blob).read_bytes() == b"y" * size
+    session.close(timeout_s=5)
+    assert session.failure is None
+
+
 def test_trouble_of_a_job_is_its_own(crew: Crew, program: Path, tmp_path: Path) -> None:
     session = Session(broker=None, slots=2, store_root=tmp_path / "store")
     session.start()
@@ -228,7 +253,7 @@ import sys, time
 from pathlib import Path
 from maelstrom.client.engine import Submission
 from maelstrom.client.session import Session
-from maelstrom.model.spec import JobSpec
+from maelstrom.model.spec import JobSpec, RootFileSystem
 from tests.support.cluster import layer
 session = Session(broker=None, slots=2, store_root=Path(sys.argv[2]))
 session.start()

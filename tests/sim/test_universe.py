@@ -90,6 +90,7 @@ async def calm(universe: Universe) -> None:
     assert not any(worker.pool.running for worker in universe.workers if not worker.is_gone)
     rows = universe._database.execute("SELECT client, number FROM jobs").fetchall()
     assert not rows, "the journal keeps nothing that is over"
+    assert not universe.broker.outputs._kept, "no outputs are kept for what is over"
 
 
 async def live(seed: int) -> Universe:

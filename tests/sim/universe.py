@@ -12,6 +12,7 @@ from maelstrom.broker.daemon import Broker
 from maelstrom.broker.journal import NUMBERS_PER_START
 from maelstrom.broker.ledger import SCHEMA, Ledger, read_job
 from maelstrom.client.engine import Submission
+from maelstrom.client.fetching import Outputs
 from maelstrom.client.session import Session
 from maelstrom.model.ids import ClientId
 from maelstrom.model.outcome import (
@@ -25,10 +26,12 @@ from maelstrom.model.outcome import (
 from maelstrom.model.spec import JobSpec
 from maelstrom.wire.connection import Connection
 from maelstrom.worker.daemon import Worker
+from maelstrom.worker.outputs import INLINE_BYTES_MAX
 from tests.sim.disk import LAYERS, SOURCES, Disk
 from tests.sim.network import Link
 
 FLUSH_S = 0.1
+LARGE_BYTES = 2 * INLINE_BYTES_MAX
 
 
 class MemoryJournal(Ledger):
@@ -113,7 +116,9 @@ class Pool:
         except TimeoutError:
             if is_fault:
                 return InfrastructureFault("the slot was lost")
-            return Exited(0, Effects(stdout=Output(spec.program.encode())))
+            # A third of them says so much that it does not fit into an outcome.
+            size = LARGE_BYTES if len(universe.runs) % 3 == 0 else 0
+            return Exited(0, Effects(stdout=Output(spec.program.encode(), bytes(size))))
         finally:
             del self._killed[job], self.running[job]
         return Cancelled()
@@ -167,6 +172,8 @@ class ClientMember(Member):
         self.session = Session(broker="unix:/sim", store_root=None)  # type: ignore[arg-type]
         self.session._dial = link.reach  # type: ignore[method-assign, assignment]
         self.session.offer(SOURCES)
+        self.disk = Disk()
+        self.session._outputs = Outputs(lambda: self.disk)  # type: ignore[arg-type, return-value]
         self.numbers: dict[str, int] = {}
         self.told: dict[str, Outcome] = {}
 
@@ -290,7 +297,7 @@ class Universe:
             assert name not in member.told, f"{name} is told once"
             member.told[name] = outcome
             if isinstance(outcome, Exited):
-                said = outcome.effects.stdout.content.decode()
+                said = outcome.effects.stdout.head.decode()
                 assert said == name, f"{name} was told of {said}"
 
         layers = tuple(self.dice.sample(LAYERS, self.dice.randrange(4)))

@@ -154,6 +154,7 @@ class Grid:
         *,
         may_be_cached: bool = False,
         layers: tuple[Digest, ...] = (),
+        brings: tuple[str, ...] = (),
     ) -> int:
         """Have a job run."""
 
@@ -167,7 +168,7 @@ class Grid:
         self._is_done.clear()
         return session.submit(
             Submission(
-                JobSpec(program=name, arguments=(str(wait_ms),), layers=layers),
+                JobSpec(program=name, arguments=(str(wait_ms),), layers=layers, outputs=brings),
                 may_be_cached=may_be_cached,
                 on_outcome=lambda outcome: self._loop.call_soon_threadsafe(take, outcome) and None,
             )
