@@ -49,6 +49,7 @@ class Disk:
     layers_root = ""
     owner = None
     size_bytes_max = 1 << 30
+    used_bytes = 0
 
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
