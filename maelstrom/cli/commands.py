@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
-import platformdirs
 from click.core import ParameterSource
 
-from maelstrom import __version__
+from maelstrom import __version__, places
 from maelstrom.broker.quota import JOBS_MAX, Quota
 from maelstrom.cli import logs
 from maelstrom.cli.config import Program
@@ -49,7 +48,7 @@ def _store(program: str) -> Callable[[F], F]:
     return click.option(
         "--store",
         type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: platformdirs.user_cache_path("maelstrom") / f"{program}-store",
+        default=lambda: places.store(program),
         show_default=f"maelstrom/{program}-store in the user's cache",
         help="Directory for contents and layers; made if it is not there.",
     )
@@ -80,7 +79,7 @@ def _default_journal(store: Path) -> Path:
     """Whoever throws caches away must not throw away what operators said."""
     source = click.get_current_context().get_parameter_source("store")
     if source is ParameterSource.DEFAULT:
-        return platformdirs.user_state_path("maelstrom") / "broker-journal.sqlite"
+        return places.journal()
     return store.with_name(f"{store.name}-journal.sqlite")
 
 

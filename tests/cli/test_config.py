@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from maelstrom import places
 from maelstrom.cli.commands import broker, worker
 
 
@@ -97,6 +98,20 @@ def test_help_teaches_the_other_ways(program: object) -> None:
     text = CliRunner().invoke(program, ["--help"]).output  # type: ignore[arg-type]
     assert "--print-config" in text
     assert "in the environment" in text
+
+
+def test_without_a_home_things_are_kept_where_one_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("STATE", "CACHE"):
+        monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert places.store("worker") == tmp_path / ".cache/maelstrom/worker-store"
+    assert places.journal() == tmp_path / ".local/state/maelstrom/broker-journal.sqlite"
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert places.store("broker") == tmp_path / ".cache/maelstrom-broker"
+    assert places.journal() == tmp_path / ".cache/maelstrom-broker-journal.sqlite"
 
 
 @pytest.mark.parametrize(
