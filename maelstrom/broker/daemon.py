@@ -372,7 +372,7 @@ class Broker:
         known = self.jobs[job]
         submit = known.submit
         if submit.wants_status:
-            self.clients[job.client].connection.send(messages.Status(job.number, ""))
+            self.clients[job.client].show(job.number)
         self.schedule(
             events.JobQueued(
                 job,
@@ -481,8 +481,7 @@ class Broker:
         """A worker began a job."""
         job = self.jobs.get(started.job)
         if job is not None and job.submit.wants_status:
-            client = self.clients[started.job.client]
-            client.connection.send(messages.Status(started.job.number, worker.name))
+            self.clients[started.job.client].show(started.job.number, worker.name)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside; `close` ends it."""

@@ -215,6 +215,10 @@ class ClientPeer(LastingPeer):
         may_wait = len(self.jobs) >= MANY_JOBS
         self.connection.send(messages.Ended(number, outcome, is_cached), may_wait=may_wait)
 
+    def show(self, number: int, worker: str = "") -> None:
+        """Send it how far a job is, for a person."""
+        self.connection.send(messages.Status(number, worker), may_wait=True)
+
     def _heard(self, count: int) -> None:
         for number, outcome in self._outbox.heard(count):
             self._unheard_bytes -= len(outcome) + OUTCOME_BYTES

@@ -267,10 +267,10 @@ class Worker:
         if self.is_leaving:
             self._tell(messages.Leave())
 
-    def _tell(self, message: messages.Message) -> None:
+    def _tell(self, message: messages.Message, *, may_wait: bool = False) -> None:
         """Say something of jobs; before we have joined, joining will say what came of them."""
         if self._is_joined:
-            self._connection.send(message)
+            self._connection.send(message, may_wait=may_wait)
 
     def _assign(self, message: messages.Assign) -> None:
         try:
@@ -325,7 +325,8 @@ class Worker:
         self._starting.remove((job, attempt))
         spec, wants_started = self._assigned[job, attempt]
         if wants_started:
-            self._tell(messages.Started(job, attempt))
+            # A short job's leaves with its report: it is for people to look at.
+            self._tell(messages.Started(job, attempt), may_wait=True)
         layers = [layer.hash for layer in spec.layers]
         outcome = await self._run_in_slot(spec, layers, f"{job}:{attempt}")
         outcome = await self._brought((job, attempt), outcome)
