@@ -357,7 +357,7 @@ class WorkerPeer(LastingPeer):
                 pass
             case _:
                 assert_never(message)
-        if not self.broker.scheduler.jobs_of(self.id):
+        if not self.broker.scheduler.worker(self.id).jobs:
             self.broker.outputs.forget_worker(self.id)
             if self.is_leaving:
                 self.connection.leave()
