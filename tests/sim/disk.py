@@ -102,9 +102,12 @@ class Disk:
     def writer(self, digest: Digest, *, is_executable: bool = False, offset: int = 0) -> _Writer:
         """Take a content in pieces."""
         del is_executable
-        begun = self.begun.pop(digest, b"")
+        begun = self.begun.get(digest, b"")
+        if offset > len(begun):
+            # Somebody else writes to it, or has, since we told how much there is.
+            raise StoreError(f"less than {offset} bytes are here of blob {digest.short}")
+        self.begun.pop(digest, None)
         self.resumed += bool(offset)
-        assert offset <= len(begun), "no more is gone on from than there is"
         return _Writer(self, digest, begun[:offset])
 
     def close(self) -> None:
