@@ -1,7 +1,8 @@
 # Run the tests as those users, or the demo, that `parts` names; what pytest gets is in `arguments`.
 echo "tests begin on Linux $(uname -r) after $(cut -d . -f 1 /proc/uptime) s"
 python3 -m venv --without-pip /srv/venv
-echo /srv/tests/packages > "$(echo /srv/venv/lib/python3.*/site-packages)/tests.pth"
+printf '%s\n' /srv/tests/packages /srv/tests/tree > \
+    "$(echo /srv/venv/lib/python3.*/site-packages)/tests.pth"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MAELSTROM_MUST_SANDBOX=1
 # Root's sandbox runs as somebody with identities to give, too.
 export MAELSTROM_USER=tester
