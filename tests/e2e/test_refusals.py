@@ -17,11 +17,10 @@ import pytest
 
 from maelstrom.wire.framing import frame
 from maelstrom.wire.greeting import Hello, Role, encode_hello
-from tests.support.cluster import ROOT
+from tests.support.cluster import ROOT, WAIT_S
 from tests.support.secured import Trust
 
 BROKER, WORKER = "maelstrom.cli.broker", "maelstrom.cli.worker"
-WAIT_S = 60
 
 
 class Program:

@@ -9,7 +9,7 @@ from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import File, Manifest
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 120.0
+WAIT_S = 300.0
 """How long is waited for what will surely come, however busy the machine is."""
 
 
