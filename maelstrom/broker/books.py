@@ -11,6 +11,9 @@ EXCLUSIVE = "exclusive:"
 PREFETCH_MIN = 2
 PREFETCH_MAX = 8
 UNKNOWN_S = float("inf")
+AHEAD_S_MAX = 0.05
+"""A job that is known to take longer loses little by waiting here for a slot that is really free,
+and much by waiting at a worker for one that is not."""
 LATE_S_MIN = 5.0
 LATE_FACTOR = 2.0
 """A job that takes more than that, and than so many times its estimate, gets a twin."""
@@ -171,6 +174,13 @@ class Worker:
         return shape.slots <= self.slots and all(
             self.tokens.get(name, 0) >= amount for name, amount in shape.tokens
         )
+
+    def has_turn_for(self, job: Job) -> bool:
+        """Whether a job of one slot that fits would begin at once, or may be sent ahead."""
+        if self.used < self.slots or not AHEAD_S_MAX < job.estimate_s < UNKNOWN_S:
+            return True
+        # While it waits there its layers may come.
+        return bool(job.layers) and not self.is_warm(job.layers)
 
     def may_claim(self, job: Job, attempt: int) -> bool:
         """Whether a job that it says it holds can be its own."""

@@ -121,6 +121,12 @@ class Fleet:
 
     # Whom to give a job
 
+    def place_for(self, job: Job) -> WorkerId | None:
+        """Return the best worker for a job, unless it had better wait; or have one held for it."""
+        name = self.find(job.shape, job.layers)
+        is_early = name is not None and not self.workers[name].has_turn_for(job)
+        return None if is_early and job.shape is PLAIN else name
+
     def find(self, shape: Shape, layers: tuple[Digest, ...]) -> WorkerId | None:
         """Return the best worker for a job, or have one held for it."""
         heap = self._roomy.get(shape)

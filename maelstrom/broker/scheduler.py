@@ -289,7 +289,7 @@ class Scheduler:
                 continue
             if shape.groups and any((client, group) in self._groups for group in shape.groups):
                 continue
-            worker = self._fleet.find(shape, job.layers)
+            worker = self._fleet.place_for(job)
             if worker is not None:
                 return worker, job
             blocked[shape] = None
@@ -354,10 +354,10 @@ class Scheduler:
     def _succeed(self, name: WorkerId) -> list[Instruction]:
         """Give the only place there is to whose turn it is."""
         client = None if self._is_paused else self._queue.next_client()
-        if client is None:
+        job = None if client is None else self._queue.heads(client)[0][3]
+        if job is None or not self._workers[name].has_turn_for(job):
             self._fleet.touch(name)
             return self._match()
-        job = self._queue.heads(client)[0][3]
         self._queue.remove(job)
         self._place(name, job, job.attempts + 1)
         return [Assign(name, job.name, job.attempt)]

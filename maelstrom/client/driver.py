@@ -17,9 +17,7 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from maelstrom.client.engine import Engine, Submission
-from maelstrom.client.outputs import write_outputs
-from maelstrom.client.record import Record
-from maelstrom.client.testrun import (
+from maelstrom.client.events import (
     CancelJobs,
     EndTarget,
     EngineFailed,
@@ -37,8 +35,10 @@ from maelstrom.client.testrun import (
     TargetPlan,
     TargetReady,
     Tell,
-    TestRun,
 )
+from maelstrom.client.outputs import write_outputs
+from maelstrom.client.record import Record
+from maelstrom.client.testrun import TestRun
 from maelstrom.client.undeclared import Undeclared
 from maelstrom.client.unrun import Unrun, events
 from maelstrom.errors import MaelstromError, ProtocolError, StoreError, UserError

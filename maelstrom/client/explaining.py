@@ -7,14 +7,7 @@ Rules of this file:
 """
 
 from maelstrom.client.driver import Driver
-from maelstrom.client.testrun import (
-    EndTarget,
-    Instruction,
-    JobEnded,
-    KeepResult,
-    SubmitJob,
-    Tell,
-)
+from maelstrom.client.events import EndTarget, Instruction, JobEnded, KeepResult, SubmitJob, Tell
 from maelstrom.model.case import Status
 from maelstrom.model.outcome import Cancelled
 from maelstrom.report.events import CaseFinished

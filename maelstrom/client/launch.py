@@ -11,12 +11,12 @@ import platformdirs
 from maelstrom.client.description import Description
 from maelstrom.client.driver import Driver, Request
 from maelstrom.client.engine import Engine
+from maelstrom.client.events import EndTarget
 from maelstrom.client.explaining import ExplainingDriver
 from maelstrom.client.hybrid import beside
 from maelstrom.client.plain import PlainEngine
 from maelstrom.client.record import Record
 from maelstrom.client.target import ContainerPlanner, PlainPlanner
-from maelstrom.client.testrun import EndTarget
 from maelstrom.client.unrun import Unrun, events
 from maelstrom.layers.hasher import Hasher
 from maelstrom.report import reporter

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from maelstrom.client.events import EndTarget, KeepListing, KeepResult
 from maelstrom.client.history import History
-from maelstrom.client.testrun import EndTarget, KeepListing, KeepResult
 from maelstrom.model.case import Case, CaseResult
 
 FORMAT_VERSION = 1

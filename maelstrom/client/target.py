@@ -21,7 +21,7 @@ import msgspec
 
 from maelstrom.client import recipes
 from maelstrom.client.description import Description, SourceFile
-from maelstrom.client.testrun import TargetPlan
+from maelstrom.client.events import TargetPlan
 from maelstrom.client.undeclared import Undeclared
 from maelstrom.errors import LayerError, SpecError
 from maelstrom.frameworks import detect_directory, detect_file, framework

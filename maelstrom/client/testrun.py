@@ -12,14 +12,33 @@ Rules of this file:
 """
 
 from itertools import count
+from math import inf
 from typing import assert_never
 
 import msgspec
 
+from maelstrom.client.events import (
+    CancelJobs,
+    EndTarget,
+    EngineFailed,
+    Instruction,
+    JobEnded,
+    JobStarted,
+    KeepFiles,
+    KeepListing,
+    KeepResult,
+    RunEvent,
+    Stopped,
+    SubmitJob,
+    TargetBroken,
+    TargetDropped,
+    TargetPlan,
+    TargetReady,
+    Tell,
+)
 from maelstrom.client.history import History
-from maelstrom.client.undeclared import Undeclared
 from maelstrom.errors import UserError
-from maelstrom.frameworks.base import Framework, Invocation, Target
+from maelstrom.frameworks.base import Invocation, Target
 from maelstrom.model.case import Case, CaseResult, Status, Verdict
 from maelstrom.model.outcome import (
     Cancelled,
@@ -28,7 +47,6 @@ from maelstrom.model.outcome import (
     InfrastructureFault,
     LimitExceeded,
     Outcome,
-    OutputFile,
     Ran,
     Signaled,
     TimedOut,
@@ -38,7 +56,6 @@ from maelstrom.model.spec import JobSpec
 from maelstrom.report.events import (
     CaseFinished,
     CaseStarted,
-    Event,
     TargetFailed,
     TargetFinished,
     TargetListed,
@@ -48,142 +65,6 @@ LISTING_PRIORITY = 2
 URGENT_PRIORITY = 1
 """Of cases that are new or have failed last time."""
 LISTING_OUTPUT_BYTES_MAX = 64 << 20
-
-
-class TargetPlan(msgspec.Struct, frozen=True):
-    """One target: `spec` is the world of all its jobs, in which only the program differs.
-
-    A target of several Python sources has several `programs`; their cases are one list.
-    """
-
-    name: str
-    framework: Framework
-    programs: tuple[Target, ...]
-    spec: JobSpec
-    again: str = ""
-    """The command that runs just this target, for a person."""
-    undeclared: Undeclared | None = None
-    """Explains what cases of it asked for in vain."""
-
-
-class TargetReady(msgspec.Struct, frozen=True):
-    """A target can be run."""
-
-    plan: TargetPlan
-    history: History = History()
-
-
-class TargetBroken(msgspec.Struct, frozen=True):
-    """A target cannot be run: its layers could not be made, for one."""
-
-    name: str
-    message: str
-    hint: str = ""
-    is_ours: bool = False
-    again: str = ""
-
-
-class TargetDropped(msgspec.Struct, frozen=True):
-    """A target that was asked for before a stop, and not prepared any more."""
-
-    name: str
-
-
-class JobStarted(msgspec.Struct, frozen=True):
-    """A job left the queue."""
-
-    job: int
-
-
-class JobEnded(msgspec.Struct, frozen=True):
-    """A job has an outcome."""
-
-    job: int
-    outcome: Outcome
-
-
-class EngineFailed(msgspec.Struct, frozen=True):
-    """Nothing can run any more: no broker, no sandbox."""
-
-    message: str
-    hint: str = ""
-
-
-class Stopped(msgspec.Struct, frozen=True):
-    """A failure has ended the build, or the user has."""
-
-    is_interrupt: bool
-
-
-RunEvent = (
-    TargetReady | TargetBroken | TargetDropped | JobStarted | JobEnded | EngineFailed | Stopped
-)
-
-
-class SubmitJob(msgspec.Struct, frozen=True):
-    """Hand a job to the engine."""
-
-    job: int
-    spec: JobSpec
-    priority: int
-    estimate_s: float
-    may_be_cached: bool = True
-    target: str = ""
-    case: str = ""
-    """Empty for one that lists cases."""
-    why: str = ""
-
-
-class CancelJobs(msgspec.Struct, frozen=True):
-    """Take back what is queued, and what runs too if so told."""
-
-    running: bool
-
-
-class Tell(msgspec.Struct, frozen=True):
-    """Give an event to the reporter."""
-
-    event: Event
-
-
-class KeepListing(msgspec.Struct, frozen=True):
-    """Remember the cases of a target."""
-
-    target: str
-    digest: str
-    cases: tuple[Case, ...]
-
-
-class KeepResult(msgspec.Struct, frozen=True):
-    """Remember how a case ended."""
-
-    target: str
-    case: str
-    digest: str
-    is_good: bool
-    duration_s: float
-
-
-class KeepFiles(msgspec.Struct, frozen=True):
-    """Write down what a case has brought back."""
-
-    target: str
-    case: str
-    files: tuple[OutputFile, ...]
-
-
-class EndTarget(msgspec.Struct, frozen=True):
-    """A target is over; `complaint` is empty if it passed."""
-
-    name: str
-    complaint: str = ""
-    is_ours: bool = False
-    is_cancelled: bool = False
-    results: tuple[CaseResult, ...] = ()
-    """Of one that passed: its cases without their output."""
-
-
-Instruction = SubmitJob | CancelJobs | Tell | KeepListing | KeepResult | KeepFiles | EndTarget
 
 
 class _Job:
@@ -217,6 +98,15 @@ class _Run:
         self.results: list[CaseResult] = []
         self.broken: TargetFailed | None = None
         self.is_cancelled = False
+
+    def turn(self, listed: tuple[Target, Case]) -> tuple[bool, float]:
+        """Return what orders cases: new ones and those that failed first, then the longest.
+
+        Whoever schedules them does the same; but the first of them start before the last are told.
+        """
+        name = listed[1].name
+        duration_s = self.history.durations.get(name, inf)
+        return not (name in self.history.failed or duration_s == inf), -duration_s
 
     @property
     def is_over(self) -> bool:
@@ -316,7 +206,7 @@ class TestRun:
             return self._maybe_end(run)
         names = tuple(case.name for _, case in run.listed)
         instructions: list[Instruction] = [Tell(TargetListed(run.plan.name, names, run.plan.again))]
-        for program_of_case, case in run.listed:
+        for program_of_case, case in sorted(run.listed, key=run.turn):
             instructions += self._start(run, program_of_case, case)
         return instructions + self._maybe_end(run)
 

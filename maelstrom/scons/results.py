@@ -30,8 +30,8 @@ from maelstrom.scons.pythons import PYTHONS
 from maelstrom.scons.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from maelstrom.client.events import EndTarget
     from maelstrom.client.launch import TestClient
-    from maelstrom.client.testrun import EndTarget
     from maelstrom.client.unrun import Unrun
 
 STATE_DIRECTORY = ".maelstrom"

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from maelstrom.client.events import EndTarget, KeepListing, KeepResult
 from maelstrom.client.history import History
 from maelstrom.client.record import LISTINGS_MAX, Record
-from maelstrom.client.testrun import EndTarget, KeepListing, KeepResult
 from maelstrom.model.case import Case, CaseResult, Status, Verdict
 
 

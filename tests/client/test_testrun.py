@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from maelstrom.client.history import History
-from maelstrom.client.testrun import (
+from maelstrom.client.events import (
     CancelJobs,
     EndTarget,
     EngineFailed,
@@ -21,8 +20,9 @@ from maelstrom.client.testrun import (
     TargetPlan,
     TargetReady,
     Tell,
-    TestRun,
 )
+from maelstrom.client.history import History
+from maelstrom.client.testrun import TestRun
 from maelstrom.errors import SpecError
 from maelstrom.frameworks.base import Invocation, ListingError, Target, judge
 from maelstrom.model.case import Case, Status, Verdict
@@ -304,8 +304,8 @@ def test_what_has_passed_in_an_equal_world_is_not_run_again() -> None:
     told = TestRun().handle(TargetReady(plan(), remembered()))
     assert [short(i) for i in told] == [
         "listed t: a b",
-        "a passed (record)",
         "submit 1: /t b p1 ~3",
+        "a passed (record)",
     ]
 
 
@@ -316,7 +316,7 @@ def test_in_another_world_all_is_run_and_what_failed_goes_first() -> None:
         "submit 1: /t list p2"
     ]
     told = [short(i) for i in core.handle(JobEnded(1, listed("a b c")))]
-    assert told[2:] == ["submit 2: /t a p0 ~2", "submit 3: /t b p1 ~3", "submit 4: /t c p1"]
+    assert told[2:] == ["submit 2: /t c p1", "submit 3: /t b p1 ~3", "submit 4: /t a p0 ~2"]
 
 
 def test_without_the_cache_everything_runs_and_nothing_is_kept_elsewhere() -> None:
