@@ -85,6 +85,8 @@ class Job:
     """Those of its twin are counted, too."""
     since_s: float = 0.0
     faults: int = 0
+    fault_at: WorkerId | None = None
+    """Where the last of them was."""
     losses: int = 0
     is_told: bool = False
     """Its client knows its end, or is gone: nothing is told any more."""
@@ -94,6 +96,11 @@ class Job:
     first: "Job | None" = None
     """Of a twin: the job that takes too long."""
     twin: "Job | None" = None
+
+    def fail(self, worker: WorkerId) -> None:
+        """Note a fault of a worker's."""
+        self.faults += 1
+        self.fault_at = worker
 
     def is_late(self, now_s: float) -> bool:
         """Whether it takes so long that it may be quicker elsewhere."""

@@ -124,8 +124,32 @@ class Fleet:
     def place_for(self, job: Job) -> WorkerId | None:
         """Return the best worker for a job, unless it had better wait; or have one held for it."""
         name = self.find(job.shape, job.layers)
+        if name is not None and name == job.fault_at:
+            name = self._elsewhere(job, name)
         is_early = name is not None and not self.workers[name].has_turn_for(job)
         return None if is_early and job.shape is PLAIN else name
+
+    def _elsewhere(self, job: Job, failed: WorkerId) -> WorkerId | None:
+        """Return another worker than the one that has failed a job; that only if it is alone.
+
+        It must begin there at once: from where it waits it would be recalled to the idle one.
+        """
+        heap = self._roomy[job.shape]
+        passed = []
+        while (found := self._first(heap, job.shape)) == failed:
+            passed.append(heapq.heappop(heap))
+        for entry in passed:
+            heapq.heappush(heap, entry)
+        if found is not None and self.workers[found].used + job.shape.slots <= (
+            self.workers[found].slots
+        ):
+            return found
+        others = (worker for name, worker in self.workers.items() if name != failed)
+        is_alone = not any(
+            worker.is_open and not worker.is_doubtful and worker.could_fit(job.shape)
+            for worker in others
+        )
+        return failed if is_alone else None
 
     def find(self, shape: Shape, layers: tuple[Digest, ...]) -> WorkerId | None:
         """Return the best worker for a job, or have one held for it."""

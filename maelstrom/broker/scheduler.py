@@ -347,7 +347,7 @@ class Scheduler:
         if job.is_told:
             return self._match()
         if event.is_fault and (job.first or job.faults < FAULTS_MAX):
-            job.faults += 1
+            job.fail(event.worker)
             return [*self._again(job), *self._match()]
         return [*self._finish(job.first or job, Tell(job.name)), *self._match()]
 

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from maelstrom.broker.books import AHEAD_S_MAX
 from maelstrom.broker.events import (
     Assign,
     ClientAbsent,
@@ -71,25 +70,6 @@ SCRIPTS: dict[str, Script] = {
         (JobEnded(W1, A5, 1), [Tell(A5), Assign(W1, A2, 1)]),
         (JobEnded(W1, A2, 1), [Tell(A2), Assign(W1, A3, 1)]),
         (JobEnded(W1, A3, 1), [Tell(A3), Assign(W1, A1, 1)]),
-    ],
-    "a job that is known to take long waits for a free slot; others are sent ahead": [
-        (ClientJoined(ANN), []),
-        (WorkerJoined(W1, 1), []),
-        (JobQueued(A1, estimate_s=9.0), [Assign(W1, A1, 1)]),
-        (JobQueued(A2, estimate_s=AHEAD_S_MAX), [Assign(W1, A2, 1)]),
-        (JobQueued(A3), [Assign(W1, A3, 1)]),
-        (JobEnded(W1, A3, 1), [Tell(A3)]),
-        (JobQueued(A4, estimate_s=9.0), []),
-        # Whoever comes after it waits, too: it may not be overtaken for ever.
-        (JobQueued(A5, estimate_s=0.01), []),
-        (WorkerJoined(W2, 1), [Assign(W2, A4, 1), Assign(W2, A5, 1)]),
-    ],
-    "a job that takes long is sent ahead to where its layers are yet to come": [
-        (ClientJoined(ANN), []),
-        (WorkerJoined(W1, 1), []),
-        (JobQueued(A1, estimate_s=9.0, layers=(L1,)), [Assign(W1, A1, 1)]),
-        (JobQueued(A2, estimate_s=9.0, layers=(L2,)), [Assign(W1, A2, 1)]),
-        (JobQueued(A3, estimate_s=9.0, layers=(L1,)), []),
     ],
     "a lost worker's jobs go to the head of the queue": [
         (ClientJoined(ANN), []),
