@@ -222,7 +222,10 @@ async def test_whoever_speaks_no_tls_is_turned_away(
     assert isinstance(visitor.heard[0], messages.Welcome)
 
 
-async def test_without_a_certificate_one_can_only_ask_for_one(secured: Secured) -> None:
+async def test_without_a_certificate_one_can_only_ask_for_one(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maelstrom.wire.connection.LINGER_S", 0.05)
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.load_verify_locations(cadata=secured.tls.authority.decode())
     loop = asyncio.get_running_loop()

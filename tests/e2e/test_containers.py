@@ -111,7 +111,7 @@ def test_verdicts_are_the_same_on_the_host_and_in_containers(project: Project) -
     project.sconstruct(
         "program = env.Program('suite', 'suite.cc', CXXFLAGS='-std=c++17', "
         "LIBS=['gtest', 'gtest_main', 'pthread'])\n"
-        "env.MaelstromTest('suite', program, timeout=1.5)\n"
+        "env.MaelstromTest('suite', program, timeout=1)\n"
     )
     plain = project.scons("-k", "-j2", "test")
     contained = project.scons("-k", "test", "--maelstrom")

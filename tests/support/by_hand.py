@@ -1,5 +1,6 @@
 """The other end of a broker, by hand: what no program of ours would say can be said."""
 
+import socket
 from typing import TypeVar
 
 import pytest
@@ -55,6 +56,8 @@ class Peer:
     def goodbye(self, codec: Codec[messages.Message] = TO_CLIENT) -> messages.Goodbye:
         """Return why the broker ended the connection, as it did."""
         found = self.until(messages.Goodbye, codec)
+        # It waits for that, though not for ever.
+        self.sock.shutdown(socket.SHUT_WR)
         with pytest.raises(EOFError):
             self.body()
         return found
