@@ -245,6 +245,9 @@ class Slot:
         started = self._from_template.start(program, root, directory.path, ends)
         if started is None:
             self._roots.drop(root)
+            # It may have begun, and written something, before it took its template along.
+            self._pipes.close()
+            self._pipes = None
         else:
             self._root = root
         return started

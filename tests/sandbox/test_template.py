@@ -30,6 +30,18 @@ def main():
     return 0
 """
 BROKEN = SCRIPT.replace('print("never seen")', 'raise RuntimeError("no")')
+# It tells of a fork when that has long begun.
+SLOW = SCRIPT.replace(
+    'print("never seen")',
+    """
+    fork = os.fork
+    def slow():
+        pid = fork()
+        if pid: time.sleep(0.5)
+        return pid
+    os.fork = slow
+""",
+)
 ENVIRONMENT = (("LANG", "C.UTF-8"), ("NAME", "value"))
 CLONE, SET_SCHEDULING = (220, 274) if os.uname().machine == "aarch64" else (56, 314)
 HOST = tuple(Bind(path, path) for path in ("/usr", "/lib", "/lib64", "/etc"))
@@ -219,6 +231,11 @@ def test_no_signal_to_a_template_is_felt_by_later_forks(forks: Forks) -> None:
         assert isinstance(outcome, Exited), name
         assert text(outcome) == "done\n"
         assert forks.text(look) == before, name
+
+
+def test_a_fork_that_ends_its_template_at_once_is_told_once(forks: Forks) -> None:
+    code = "print('done', flush=True)\ntry: os.kill(os.getppid(), 9)\nexcept OSError: pass"
+    assert forks.text(code, source=SLOW) == "done\n"
 
 
 def test_a_fork_that_has_its_template_trace_it_ends_when_it_ends(forks: Forks) -> None:
