@@ -27,7 +27,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run our own tests (two minutes on two cores), side by side; arguments go to pytest instead."""
+    """Run our own tests (two minutes on two cores); arguments go to pytest."""
     session.install("-e", ".[test]")
     # Most of the time goes into waiting for processes.
     side_by_side = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
