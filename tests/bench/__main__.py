@@ -68,7 +68,8 @@ def measure(wanted: list[str]) -> dict[str, Any]:
     who = "root" if os.getuid() == 0 else "an ordinary user"
     who += ", real-time priority" * (os.sched_getscheduler(0) == os.SCHED_FIFO)
     conditions = (
-        f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, "
+        f"{platform.machine()}, {os.cpu_count()} cores, "
+        f"Linux {platform.release().partition('-')[0]}, "
         f"Python {platform.python_version()}, {who}, load {os.getloadavg()[1]:.1f} before, "
         f"{time.strftime('%Y-%m-%d', time.gmtime())}"
     )

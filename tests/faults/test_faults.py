@@ -112,12 +112,9 @@ class Scene:
         begin.start()
         self.fill_disk(self.lab.directory / self.worker.name, 15)
         begin.join()
+        # What the worker without room failed was tried at the other one.
         found = self.lab.result(other[0], DONE_S_MAX)
-        assert (found["told"], found["twice"]) == (COUNT // 10, [])
-        # One that was given out six times to the worker without room is told so, and nothing else.
-        wrong = found["wrong"]
-        assert isinstance(wrong, dict)
-        assert all("No space left on device" in told for told in wrong.values()), wrong
+        assert found == {"told": COUNT // 10, "twice": [], "wrong": {}}
 
     def kill_another_client(self) -> None:
         """Let a client come, have much to do, and be gone without a word."""
