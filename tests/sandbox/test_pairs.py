@@ -17,7 +17,7 @@ from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER
 from tests.sandbox.conftest import MIB, WAYS, Sandbox, needs_identities
 
-# The ways in which a job is started, and who it is: as one of the two that matters most, or each.
+# The ways in which a job is started, and who it is: the one that matters most there, or each.
 WORLDS = [("spawned", 1000), ("from a template", 1000), ("with identities", 0)]
 if os.environ.get("MAELSTROM_EACH"):
     WORLDS = [(way, user) for way in WAYS for user in (1000, 0)]
