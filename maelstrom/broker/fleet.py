@@ -30,7 +30,7 @@ class Fleet:
     def __init__(self) -> None:
         self.workers: dict[WorkerId, Worker] = {}
         self.idle: dict[WorkerId, None] = {}
-        """Those with free slots, and no doubt about them."""
+        """Those with free slots."""
         self._roomy: dict[Shape, list[tuple[float, WorkerId]]] = {}
         # Those with jobs to be recalled, most first, but for those whose load changed since.
         self._crowded: list[tuple[int, WorkerId]] = []
@@ -77,8 +77,7 @@ class Fleet:
                 if len(heap) > 4 * len(self.workers) + STALE_MIN:
                     self._fill(shape)
         self._changed[name] = None
-        # What is recalled for one in doubt would go back to where it waited.
-        if worker.used < worker.slots and worker.fits(PLAIN) and not worker.is_doubtful:
+        if worker.used < worker.slots and worker.fits(PLAIN):
             self.idle[name] = None
         elif name in self.idle:
             del self.idle[name]
@@ -131,10 +130,9 @@ class Fleet:
         return None if is_early and job.shape is PLAIN else name
 
     def _elsewhere(self, job: Job, failed: WorkerId) -> WorkerId | None:
-        """Return another worker than the one that has failed a job, if it can begin there at once.
+        """Return another worker than the one that has failed a job; that only if it is alone.
 
-        Where it waited, it would be recalled to the idle one. Only one in doubt is not tried again
-        as long as there are others: until then all else would wait with this job.
+        It must begin there at once: from where it waits it would be recalled to the idle one.
         """
         heap = self._roomy[job.shape]
         passed = []
@@ -146,8 +144,6 @@ class Fleet:
             self.workers[found].slots
         ):
             return found
-        if not self.workers[failed].is_doubtful:
-            return failed
         others = (worker for name, worker in self.workers.items() if name != failed)
         is_alone = not any(
             worker.is_open and not worker.is_doubtful and worker.could_fit(job.shape)

@@ -34,11 +34,8 @@ SCRIPTS: dict[str, Script] = {
         (WorkerJoined(W2, 1), []),
         (JobEnded(W1, A1, 1, is_fault=True), [Assign(W2, A1, 2)]),
         (JobQueued(A2), [Assign(W1, A2, 1)]),
-        (JobEnded(W2, A1, 2, is_fault=True), [Assign(W2, A1, 3)]),
-        (JobEnded(W2, A1, 3, is_fault=True), [Assign(W2, A1, 4)]),
-        # Now it is in doubt.
-        (JobEnded(W2, A1, 4, is_fault=True), [Assign(W1, A1, 5)]),
-        (JobEnded(W1, A2, 1), [Tell(A2)]),
+        (JobEnded(W2, A1, 2, is_fault=True), []),
+        (JobEnded(W1, A2, 1), [Tell(A2), Assign(W1, A1, 3)]),
     ],
     "a job that a worker has failed is tried there again where there is no other": [
         (ClientJoined(ANN), []),
