@@ -14,7 +14,7 @@ import pytest
 from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
 from maelstrom.model.manifest import File, Manifest
-from maelstrom.store import tenancy
+from maelstrom.store import disk, tenancy
 from maelstrom.store.disk import MTIME_NS, DiskStore
 from maelstrom.worker.builder import LayerBuilder
 
@@ -43,6 +43,23 @@ def test_what_is_put_can_be_read(store: DiskStore) -> None:
     assert store.read(digest) == b"hello"
     other = Digest.of(b"other")
     assert store.missing([other, digest]) == [other]
+
+
+@pytest.mark.parametrize("beside", [0, 40], ids=["listed", "one by one"])
+def test_what_is_missing_of_many_is_what_is_missing_of_each(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch, beside: int
+) -> None:
+    monkeypatch.setattr(disk, "LISTED_FROM", 4)
+    for number in range(beside):
+        put(store, b"beside %d" % number)
+    here = put(store, b"here")
+    program = Digest.of(b"#!")
+    store.put_bytes(program, b"#!", is_executable=True)
+    other = Digest.of(b"other")
+    wrong = Digest(here.hash, here.size + 1)
+    asked = [other, here, wrong, program]
+    assert store.missing(asked) == [other, wrong]
+    assert [d for d in asked if store.missing([d])] == [other, wrong]
 
 
 def test_content_is_read_only_and_of_one_time(store: DiskStore, tmp_path: Path) -> None:
