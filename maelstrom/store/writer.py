@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -237,16 +236,24 @@ def _not_what_was_said(found: Digest, said: Digest) -> StoreError:
     )
 
 
-@contextlib.contextmanager
-def explained(path: Path | str) -> Iterator[None]:
+class explained:  # noqa: N801  # A context manager, as those of contextlib.
     """Turn errors of the operating system into a StoreError that names the path."""
-    try:
-        yield
-    except OSError as error:
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing is there to be done: this is entered for each file, and more than once."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError):
+            return
         hint = ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "free some space on that file system, or give the store a smaller limit"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             hint = "name a store in a directory that you may write to"
-        where = error.filename if isinstance(error.filename, str) else path
+        where = error.filename if isinstance(error.filename, str) else self._path
         raise StoreError(f"cannot use `{where}`: {error.strerror}", hint=hint) from error
