@@ -370,9 +370,11 @@ def _settle(
 
 async def _all(futures: list[asyncio.Future[None]]) -> None:
     """Wait for all, whatever becomes of them; then raise the first error."""
-    if futures:
-        # Others may wait for the same: that we are cancelled is nothing to them.
-        await asyncio.wait(futures)
+    for future in futures:
+        if not future.done():
+            # Others may wait for the same: that we are cancelled is nothing to them. Not for all at
+            # once: many are done when the first of them is, and to be told of each costs more.
+            await asyncio.wait((future,))
     errors = [ConnectionLost(LOST) if f.cancelled() else f.exception() for f in futures]
     for error in errors:
         if error is not None:
