@@ -363,7 +363,7 @@ class Broker:
         if lacking := self.store.missing([layer]):
             return lacking
         contents = Manifest.decode(self.store.read(layer)).contents()
-        return self.store.missing(sorted(contents))
+        return self.store.missing(contents)
 
     async def _unpin(self, pin: str) -> None:
         await asyncio.to_thread(self.store.unpin, pin)

@@ -127,6 +127,8 @@ class Manifest:
     def __iter__(self) -> Iterator[tuple[str, Node]]:
         return ((os.fsdecode(path), node) for path, node in self._nodes.items())
 
-    def contents(self) -> frozenset[Digest]:
-        """Return the digests of all files: what a worker must hold to lay this layer out."""
-        return frozenset(node.content for node in self._nodes.values() if isinstance(node, File))
+    def contents(self) -> tuple[Digest, ...]:
+        """Return the digests of all files, each once, in the order of their paths: what a worker
+        must hold to lay this layer out."""
+        files = (node.content for node in self._nodes.values() if isinstance(node, File))
+        return tuple(dict.fromkeys(files))

@@ -35,16 +35,17 @@ class LayerBuilder:
         self._mutex = threading.Lock()
         self._busy: dict[Digest, threading.Lock] = {}
 
-    def ensure(self, manifest_digest: Digest) -> str:
+    def ensure(self, manifest: Manifest) -> str:
         """Lay the layer out if it is not yet; return its directory's name below `layers_root`.
 
         The manifest and all it names must be in the store, and should be pinned.
         """
-        if not self._store.touch_layer(manifest_digest):
-            with self._alone(manifest_digest):
-                if not self._store.has_layer(manifest_digest):
-                    self._build(manifest_digest)
-        return manifest_digest.hash
+        digest = manifest.digest
+        if not self._store.touch_layer(digest):
+            with self._alone(digest):
+                if not self._store.has_layer(digest):
+                    self._build(manifest)
+        return digest.hash
 
     @contextlib.contextmanager
     def _alone(self, digest: Digest) -> Iterator[None]:
@@ -56,14 +57,13 @@ class LayerBuilder:
         with self._mutex:
             self._busy.pop(digest, None)
 
-    def _build(self, digest: Digest) -> None:
-        manifest = Manifest.decode(self._store.read(digest))
+    def _build(self, manifest: Manifest) -> None:
         private = Path(self._store.temporary())
         try:
             with explained(private):
                 private.mkdir()
                 self._lay_out(manifest, private)
-                self._publish(private, self.layers_root / digest.hash)
+                self._publish(private, self.layers_root / manifest.digest.hash)
         finally:
             shutil.rmtree(private, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 
 from maelstrom.errors import StoreError
 from maelstrom.model.digest import Digest
@@ -27,16 +28,16 @@ class Fetcher:
         await asyncio.to_thread(self._store.pin, [layer], layer.hash)
         if await asyncio.to_thread(self._store.touch_layer, layer):
             return
-        await self._have([layer])
-        contents = await asyncio.to_thread(self._contents, layer)
-        await self._have(contents)
+        await self._have((layer,))
+        manifest = await asyncio.to_thread(self._read, layer)
+        await self._have(manifest.contents())
         async with self._building:
-            await asyncio.to_thread(self._builder.ensure, layer)
+            await asyncio.to_thread(self._builder.ensure, manifest)
 
-    def _contents(self, layer: Digest) -> list[Digest]:
-        return sorted(Manifest.decode(self._store.read(layer)).contents())
+    def _read(self, layer: Digest) -> Manifest:
+        return Manifest.decode(self._store.read(layer))
 
-    async def _have(self, digests: list[Digest]) -> None:
+    async def _have(self, digests: Iterable[Digest]) -> None:
         missing = await asyncio.to_thread(self._store.missing, digests)
         if not missing:
             return

@@ -258,7 +258,7 @@ def lay_out(built: list[BuiltLayer], tmp_path: Path) -> Path:
             else:
                 store.put_file(digest, source)
         store.put_bytes(layer.manifest.digest, layer.manifest.encoded)
-        name = LayerBuilder(store).ensure(layer.manifest.digest)
+        name = LayerBuilder(store).ensure(layer.manifest)
         subprocess.run(
             ["cp", "-a", "--reflink=auto", f"{store.layers_root}/{name}/.", root],
             check=True,

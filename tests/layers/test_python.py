@@ -68,7 +68,7 @@ def lay_out(built: BuiltLayer, tmp_path: Path) -> Path:
         else:
             store.put_file(digest, source)
     store.put_bytes(built.manifest.digest, built.manifest.encoded)
-    root = store.layers_root / LayerBuilder(store).ensure(built.manifest.digest)
+    root = store.layers_root / LayerBuilder(store).ensure(built.manifest)
     store.close()
     return root
 

@@ -120,8 +120,8 @@ class Builder:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
 
-    def ensure(self, layer: Digest) -> None:
+    def ensure(self, manifest: Manifest) -> None:
         """Lay one out."""
-        lacking = self._disk.missing(Manifest.decode(self._disk.read(layer)).contents())
+        lacking = self._disk.missing(manifest.contents())
         assert not lacking, "a layer is laid out when all of it is here"
-        self._disk.layers[layer] = None
+        self._disk.layers[manifest.digest] = None

@@ -239,7 +239,7 @@ def test_a_layer_goes_before_the_blobs_it_is_made_of(tmp_path: Path) -> None:
     manifest = Manifest([("file", File(content))])
     store.put_bytes(manifest.digest, manifest.encoded)
     store.pin([manifest.digest], by="job")
-    LayerBuilder(store).ensure(manifest.digest)
+    LayerBuilder(store).ensure(manifest)
     for number in range(10):
         put(store, bytes([number]) * 400)
     assert store.has_layer(manifest.digest)
@@ -282,7 +282,7 @@ def test_after_the_machine_died_nothing_leaves_the_store_unverified(tmp_path: Pa
     good, bad = put(store, b"good"), put(store, b"bad.")
     manifest = Manifest([("file", File(bad))])
     store.put_bytes(manifest.digest, manifest.encoded)
-    LayerBuilder(store).ensure(manifest.digest)
+    LayerBuilder(store).ensure(manifest)
     path = store.path(bad)
     store.close()
     path.chmod(0o644)

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[DiskStore]:
 def lay_out(store: DiskStore, entries: list[tuple[str, Node]]) -> Path:
     manifest = Manifest(entries)
     store.put_bytes(manifest.digest, manifest.encoded)
-    return store.layers_root / LayerBuilder(store).ensure(manifest.digest)
+    return store.layers_root / LayerBuilder(store).ensure(manifest)
 
 
 def test_a_layer_is_what_its_manifest_says(store: DiskStore) -> None:
@@ -72,13 +72,13 @@ def test_a_layer_is_laid_out_once_for_all_who_ask_at_once(
     layers = LayerBuilder(store)
     built = []
     build = layers._build
-    monkeypatch.setattr(layers, "_build", lambda digest: built.append(digest) or build(digest))
-    threads = [threading.Thread(target=layers.ensure, args=[manifest.digest]) for _ in range(5)]
+    monkeypatch.setattr(layers, "_build", lambda layer: built.append(layer) or build(layer))
+    threads = [threading.Thread(target=layers.ensure, args=[manifest]) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert built == [manifest.digest]
+    assert built == [manifest]
     assert len(list((store.layers_root / manifest.digest.hash / "d").iterdir())) == 300
 
 
@@ -86,8 +86,8 @@ def test_another_process_may_be_faster(store: DiskStore) -> None:
     manifest = Manifest([("a", File(CONTENT))])
     store.put_bytes(manifest.digest, manifest.encoded)
     layers = LayerBuilder(store)
-    layers.ensure(manifest.digest)
-    layers._build(manifest.digest)
+    layers.ensure(manifest)
+    layers._build(manifest)
     assert (store.layers_root / manifest.digest.hash / "a").read_bytes() == b"content"
 
 

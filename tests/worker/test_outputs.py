@@ -196,7 +196,7 @@ def test_what_one_job_has_done_to_its_root_is_done_for_the_next(
     manifest, contents = layer_of(outcome.effects.files)
     for digest, content in ((manifest.digest, manifest.encoded), *contents.items()):
         store.put_bytes(digest, content)
-    layer = LayerBuilder(store).ensure(manifest.digest)
+    layer = LayerBuilder(store).ensure(manifest)
     script = "cat /link; ls -d /new /bin/wc; test -x /made && echo runs"
     try:
         shown = text(sandbox.run("sh", "-c", script, layers=("shell", layer)))
