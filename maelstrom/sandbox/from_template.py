@@ -1,6 +1,7 @@
 """Start jobs as forks of a template: the one that this slot keeps."""
 
 import contextlib
+import errno
 import os
 import resource
 import select
@@ -14,10 +15,17 @@ from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
 from maelstrom.sandbox.stdin import open_stdin
 from maelstrom.sandbox.steps import Spawn
 from maelstrom.sandbox.supply import RootSupply
-from maelstrom.sandbox.template import Template
+from maelstrom.sandbox.template import REQUEST_BYTES_MAX, Template, request_of
 
 # Targets whose template does not start: their jobs do without.
 REFUSED_MAX = 64
+# Jobs in a row that a template which is ready is not made to start.
+FAILURES_MAX = 3
+# What there may be none left of for a moment, as others of the same user have it all. That goes for
+# descriptors on their way, too.
+SHORTAGES = frozenset(
+    (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ETOOMANYREFS)
+)
 
 
 class _Key(NamedTuple):
@@ -51,6 +59,8 @@ class FromTemplate:
         self._channel = channel
         self._key: _Key | None = None
         self._template: Template | None = None
+        self._request = b""
+        self._failures = 0
         self._refused: set[_Key] = set()
 
     @property
@@ -58,7 +68,7 @@ class FromTemplate:
         """The template there is."""
         return self._template
 
-    def choose(self, before: PackedSteps, step: Spawn) -> bool:
+    def choose(self, before: PackedSteps, step: Spawn, directory: str) -> bool:
         """Make way for a job, and tell whether it may be a fork."""
         count = step.template_arguments
         key = None
@@ -68,15 +78,18 @@ class FromTemplate:
         if count and not has_few and not step.stdin_file and step.program.startswith(b"/"):
             arguments = step.arguments[: 1 + count]
             key = _Key(before, step.template_root, step.program, arguments, step.environment)
+            self._request = request_of(step, directory)
         if key != self._key:
             self.drop()
+            self._failures = 0
         self._key = key
+        if len(self._request) > REQUEST_BYTES_MAX:
+            self.drop()
+            return False
         return key is not None and key not in self._refused
 
-    def start(
-        self, step: Spawn, root: Root, directory: str, streams: tuple[int, ...]
-    ) -> Process | None:
-        """Start a job in a root and a working directory in it.
+    def start(self, step: Spawn, root: Root, streams: tuple[int, ...]) -> Process | None:
+        """Start the job that was chosen in a root.
 
         None where it must start by itself, which will tell why if it cannot.
         """
@@ -84,11 +97,12 @@ class FromTemplate:
             template = self._template or self._make(step)
             template.get_ready(self._roots.leave, self._channel)
             template.move_to(root, self._roots.leave)
-            pid, descriptor = self._fork(template, step, directory, streams)
-            return Process(pid, descriptor, time.monotonic(), template)
-        except OSError:
-            self._refuse()
+            pid, descriptor = self._fork(template, step, streams)
+        except OSError as error:
+            self._give_up(error)
             return None
+        self._failures = 0
+        return Process(pid, descriptor, time.monotonic(), template)
 
     def clean(self) -> None:
         """After a job: keep the template if it is as new."""
@@ -129,13 +143,11 @@ class FromTemplate:
             os.close(null)
             self._roots.leave()
 
-    def _fork(
-        self, template: Template, step: Spawn, directory: str, streams: tuple[int, ...]
-    ) -> tuple[int, int]:
+    def _fork(self, template: Template, step: Spawn, streams: tuple[int, ...]) -> tuple[int, int]:
         stdin = open_stdin(step, self._devices)
         try:
             self._number_next(template.pid)
-            return template.fork(step, directory, (stdin, *streams), self._channel)
+            return template.fork(self._request, (stdin, *streams), self._channel)
         finally:
             os.close(stdin)
 
@@ -144,12 +156,21 @@ class FromTemplate:
         if self._files.last_pid >= 0:
             os.pwrite(self._files.last_pid, b"%d" % pid, 0)
 
-    def _refuse(self) -> None:
-        """Let jobs like the present one start by themselves from now on."""
+    def _give_up(self, error: OSError) -> None:
+        """End the template; if that is to blame, jobs like the present one do without from now on.
+
+        Not if there was too little of something, or if somebody wants the job to end.
+        """
         assert self._key is not None
+        if error.errno not in SHORTAGES and not select.select([self._channel], [], [], 0)[0]:
+            self._failures += 1
+            was_ready = self._template is not None and self._template.is_ready
+            # Then one job may have done it. Where all do, each would wait for a template in vain.
+            if not was_ready or self._failures >= FAILURES_MAX:
+                self._refuse(self._key)
+        self.drop()
+
+    def _refuse(self, key: _Key) -> None:
         if len(self._refused) >= REFUSED_MAX:
             self._refused.clear()
-        # Unless it was only that somebody wants the job to end.
-        if not select.select([self._channel], [], [], 0)[0]:
-            self._refused.add(self._key)
-        self.drop()
+        self._refused.add(key)

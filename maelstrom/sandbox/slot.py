@@ -232,7 +232,7 @@ class Slot:
         if not isinstance(program, steps.Spawn) or not leaves_root:
             self._from_template.drop()
             return None
-        if not self._from_template.choose(before, program):
+        if not self._from_template.choose(before, program, directory.path):
             return None
         self._pipes = self._pipes or Pipes.open()
         ends = (self._pipes.stdout_end, self._pipes.stderr_end)
@@ -242,7 +242,7 @@ class Slot:
             root = self._roots.take(made_of) or self._roots.make(made_of)
         except OSError:
             return None
-        started = self._from_template.start(program, root, directory.path, ends)
+        started = self._from_template.start(program, root, ends)
         if started is None:
             self._roots.drop(root)
             # It may have begun, and written something, before it took its template along.

@@ -22,7 +22,6 @@ import os
 import select
 import signal
 import socket
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,16 +33,29 @@ from maelstrom.sandbox.steps import Spawn
 
 START_S_MAX = 30.0
 ANSWER_S_MAX = 5.0
+# After it, a template that was stopped goes on. Time is counted in these moments, in which it could
+# have run, and so without those in which the whole machine stood still.
 GO_ON_S = 0.1
 # A message must fit into the buffer of a socket.
 REQUEST_BYTES_MAX = 100_000
 ANSWER_BYTES_MAX = 256
+HOW_IT_ENDED = b"end"
 # Its connection has two ends.
 TEMPLATE_SOCKETS = 2
 _CONNECTION = 3
 # Below /proc; if it is user 0, a job may write to these, and forks are as they say.
 _INHERITED = ("oom_score_adj", "coredump_filter")
 _DESCRIPTORS = {"0", "1", "2", str(_CONNECTION)}
+
+
+def request_of(step: Spawn, directory: str) -> bytes:
+    """Return what a template is asked for, at most `REQUEST_BYTES_MAX` of it if that is to go."""
+    request = {
+        "arguments": list(map(os.fsdecode, step.arguments[1 + step.template_arguments :])),
+        "environment": {os.fsdecode(k): os.fsdecode(v) for k, v in step.environment},
+        "directory": directory,
+    }
+    return json.dumps(request).encode()
 
 
 class Usage(NamedTuple):
@@ -76,6 +88,11 @@ class Template:
             undone.callback(_end, self.pid)
             self._descriptor = os.pidfd_open(self.pid)
             undone.pop_all()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has begun well: what comes later is not its own fault."""
+        return self._bearing is not None
 
     def get_ready(self, go_home: Callable[[], None], channel: int) -> None:
         """Wait until it has loaded what there is to load, where that is; raises OSError.
@@ -110,36 +127,22 @@ class Template:
             go_home()
         self._seen = root
 
-    def fork(
-        self, step: Spawn, directory: str, streams: tuple[int, ...], channel: int
-    ) -> tuple[int, int]:
+    def fork(self, request: bytes, streams: tuple[int, ...], channel: int) -> tuple[int, int]:
         """Start a job; return its PID, and a descriptor of it that is the caller's to close.
 
         Raises OSError. A message on `channel` ends the waiting.
         """
-        request = {
-            "arguments": list(map(os.fsdecode, step.arguments[1 + step.template_arguments :])),
-            "environment": {os.fsdecode(k): os.fsdecode(v) for k, v in step.environment},
-            "directory": directory,
-        }
-        content = json.dumps(request).encode()
-        if len(content) > REQUEST_BYTES_MAX:
-            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-        socket.send_fds(self._connection, [content], streams)
-        self._wait(ANSWER_S_MAX, channel)
-        # By its PID it might not be found any more: it may have ended, and been buried.
-        answer, descriptors, _, _ = socket.recv_fds(
-            self._connection, ANSWER_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC
-        )
-        if not answer.isdigit() or not descriptors:
-            for descriptor in descriptors:
-                os.close(descriptor)
+        socket.send_fds(self._connection, [request], streams)
+        answer = self._answer(ANSWER_S_MAX, channel)
+        if not answer.isdigit():
             raise OSError(errno.EPROTO, "a template does not tell of its fork")
-        return int(answer), descriptors[0]
+        # It may have ended, but is not buried before its end is asked for.
+        return int(answer), os.pidfd_open(int(answer))
 
     def report(self) -> tuple[int, Usage] | None:
         """Return the wait status of the job that has ended, or None if that is not known."""
         try:
+            self._connection.send(HOW_IT_ENDED)
             status, user_s, system_s, peak = self._answer(ANSWER_S_MAX, -1).split()
             return int(status), Usage(float(user_s), float(system_s), int(peak) * 1024)
         except (OSError, ValueError):
@@ -205,12 +208,13 @@ class Template:
         for descriptor in (self._connection.fileno(), self._descriptor, channel):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
-        deadline_s = time.monotonic() + seconds_max
         ready: list[int] = []
-        while not ready and time.monotonic() < deadline_s:
+        for _ in range(round(seconds_max / GO_ON_S)):
             # Its job may have stopped it, which leaves no trace once it goes on.
             signal.pidfd_send_signal(self._descriptor, signal.SIGCONT)
             ready = [number for number, _ in poll.poll(GO_ON_S * 1000)]
+            if ready:
+                break
         if self._connection.fileno() not in ready:
             raise OSError(errno.ETIMEDOUT, "a template does not answer")
 

@@ -17,8 +17,8 @@ import pytest
 from maelstrom.errors import SandboxUnavailable
 from maelstrom.frameworks.told import script
 from maelstrom.model.digest import Digest
-from maelstrom.model.outcome import Outcome, Ran
-from maelstrom.model.spec import LAYERS_MAX, Bind, JobSpec
+from maelstrom.model.outcome import Cancelled, Outcome, Ran
+from maelstrom.model.spec import LAYERS_MAX, Bind, JobSpec, Limits
 from maelstrom.sandbox.check import lacks_identities
 from maelstrom.sandbox.pool import Defaults, SlotPool, service_user
 
@@ -101,6 +101,34 @@ class Sandbox:
         """Close the pool."""
         self.runner.run(self.pool.close())
         self.runner.close()
+
+
+@contextlib.contextmanager
+def files_on_their_way(sandbox: Sandbox, shared: str, open_files_max: int) -> Iterator[None]:
+    """Have a job hold descriptors in messages: more than there may be of one user for others."""
+    told = Path(shared, "sent")
+    greedy = JobSpec(
+        program="/t",
+        arguments=("send-files", "/shared/sent"),
+        user=7,
+        mounts=(Bind("/shared", shared, is_read_only=False),),
+        limits=Limits(open_files_max=open_files_max),
+    )
+
+    async def begin() -> "asyncio.Task[Outcome]":
+        running = asyncio.create_task(sandbox.pool.run(greedy, ("tool",), "greedy"))
+        while not told.exists():
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.01)
+        return running
+
+    async def end(running: "asyncio.Task[Outcome]") -> Outcome:
+        sandbox.pool.kill("greedy")
+        return await running
+
+    running = sandbox.runner.run(begin())
+    yield
+    assert isinstance(sandbox.runner.run(end(running)), Cancelled)
 
 
 def text(outcome: Outcome) -> str:

@@ -11,7 +11,6 @@ As a template it speaks the language of maelstrom/frameworks/scripts/start.py. *
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -48,19 +47,6 @@ static int run(const char *word) {
     return 99;
 }
 
-/* Send a PID and a descriptor of that process. */
-static void tell(int connection, pid_t child) {
-    char answer[16], control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec part = {answer, snprintf(answer, sizeof answer, "%d", child)};
-    struct msghdr message = {0, 0, &part, 1, control, sizeof control, 0};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    int descriptor = syscall(SYS_pidfd_open, child, 0);
-    *header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-    sendmsg(connection, &message, 0);
-    close(descriptor);
-}
-
 /* Take the next request; return its word in the child, and never in the template. */
 static const char *serve(int connection) {
     static char request[4096];
@@ -83,8 +69,9 @@ static const char *serve(int connection) {
             return word;
         }
         for (int i = 0; i < 3; i++) close(streams[i]);
-        tell(connection, child);
+        send(connection, answer, snprintf(answer, sizeof answer, "%d", child), 0);
         struct rusage used;
+        if (recv(connection, answer, sizeof answer, 0) <= 0) _exit(0);
         wait4(child, &status, 0, &used);
         send(connection, answer, snprintf(answer, sizeof answer, "%d 0 0 %ld", status, used.ru_maxrss), 0);
     }

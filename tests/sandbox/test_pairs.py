@@ -7,6 +7,7 @@ next job.
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from maelstrom.model.outcome import Outcome, Ran
 from maelstrom.model.spec import DevPts, Limits, MessageQueue, Mount, Network, Tmp
 from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER
-from tests.sandbox.conftest import MIB, WAYS, Sandbox, needs_identities
+from tests.sandbox.conftest import MIB, WAYS, Sandbox, needs_identities, text
 
 # The ways in which a job is started, and who it is: the one that matters most there, or each.
 WORLDS = [("spawned", 1000), ("from a template", 1000), ("with identities", 0)]
@@ -129,6 +130,12 @@ class Pairs:
         self.user = user
         # What is seen in a slot in which nothing was left yet.
         self.new = {name: self.run("find", name) for name in NAMES}
+        self.check()
+
+    def check(self) -> None:
+        """See to it that jobs are started in the way that is looked at."""
+        who = self._sandbox.run_so(self.way, "/bin/sh", "-c", "echo $$ $PPID", layers=("shell",))
+        assert text(who) == ("3 2\n" if self.way == "from a template" else "2 1\n")
 
     def run(self, what: str, name: str) -> str:
         """Run a job that looks, or that leaves and looks."""
@@ -151,11 +158,13 @@ class Pairs:
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=[f"{way} as {user}" for way, user in WORLDS])
-def pairs(sandbox: Sandbox, must_sandbox: bool, request: pytest.FixtureRequest) -> Pairs:
+def pairs(sandbox: Sandbox, must_sandbox: bool, request: pytest.FixtureRequest) -> Iterator[Pairs]:
     way, user = request.param
     if way == "with identities":
         needs_identities(must_sandbox)
-    return Pairs(sandbox, way, user)
+    made = Pairs(sandbox, way, user)
+    yield made
+    made.check()
 
 
 def test_the_table_has_all_that_the_program_can_leave(layers_root: Path) -> None:

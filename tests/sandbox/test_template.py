@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,11 @@ from maelstrom.model.outcome import (
     TimedOut,
 )
 from maelstrom.model.spec import Bind, Limits, Network
+from maelstrom.sandbox.from_template import FAILURES_MAX
 from maelstrom.sandbox.launch import linux_version
-from tests.sandbox.conftest import Sandbox, text
+from maelstrom.sandbox.stage import SLOT_FILES_MIN
+from maelstrom.sandbox.template import REQUEST_BYTES_MAX
+from tests.sandbox.conftest import Sandbox, files_on_their_way, text
 
 SCRIPT = """
 import os, resource, signal, subprocess, sys, time
@@ -71,9 +75,13 @@ class Forks:
         assert outcome.status == 0, outcome.effects.stderr.text()
         return text(outcome)
 
-    def loaded(self) -> str:
+    def loaded(self, **fields: object) -> str:
         """When the script was loaded: the same for all forks of one template."""
-        return self.text("print(LOADED)")
+        return self.text("print(LOADED)", **fields)
+
+    def are_of_one(self, **fields: object) -> bool:
+        """Whether two jobs are forks of one template."""
+        return self.loaded(**fields) == self.loaded(**fields)
 
 
 @pytest.fixture
@@ -233,9 +241,41 @@ def test_no_signal_to_a_template_is_felt_by_later_forks(forks: Forks) -> None:
         assert forks.text(look) == before, name
 
 
+ENDS_IT = "print('done', flush=True)\ntry: os.kill(os.getppid(), 9)\nexcept OSError: pass"
+
+
 def test_a_fork_that_ends_its_template_at_once_is_told_once(forks: Forks) -> None:
-    code = "print('done', flush=True)\ntry: os.kill(os.getppid(), 9)\nexcept OSError: pass"
-    assert forks.text(code, source=SLOW) == "done\n"
+    assert forks.text(ENDS_IT, source=SLOW) == "done\n"
+    assert forks.are_of_one(source=SLOW), "what one job does, others do not pay for"
+
+
+def test_a_template_that_no_job_leaves_alive_is_done_without(forks: Forks) -> None:
+    source = SLOW + "# of its own"
+    for _ in range(FAILURES_MAX):
+        assert forks.text(ENDS_IT, source=source) == "done\n"
+    assert not forks.are_of_one(source=source)
+
+
+def test_what_does_not_fit_into_a_request_starts_by_itself_alone(forks: Forks) -> None:
+    code = "print(LOADED)" + "#" * (REQUEST_BYTES_MAX + 1)
+    assert forks.text(code) != forks.loaded()
+    assert forks.are_of_one()
+
+
+def test_a_shortage_costs_a_template_only_while_it_lasts(layers_root: Path, shared: str) -> None:
+    made = Sandbox(layers_root, slots=2)
+    made.start()
+    # So few that nobody else is short of them: they are counted for all that a user has.
+    few = Limits(open_files_max=SLOT_FILES_MIN)
+    try:
+        forks = Forks(made)
+        assert forks.are_of_one(limits=few)
+        with files_on_their_way(made, shared, SLOT_FILES_MIN):
+            for _ in range(FAILURES_MAX):
+                assert not forks.are_of_one(limits=few), "there is enough of everything"
+        assert forks.are_of_one(limits=few)
+    finally:
+        made.close()
 
 
 def test_a_fork_that_has_its_template_trace_it_ends_when_it_ends(forks: Forks) -> None:

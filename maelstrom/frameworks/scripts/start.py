@@ -5,9 +5,9 @@
 Without arguments this is a template. It loads the script with all it imports, and then makes a
 child for each request that comes through the socket whose descriptor is in `MAELSTROM_TEMPLATE`:
 a JSON object of arguments, environment and working directory, with the child's three standard
-descriptors. It first says that it is ready. The answers to a request are the child's PID with a
-descriptor of that process, and when it has ended its wait status, CPU seconds of the user and the
-system, and the kilobytes of its memory's peak.
+descriptors. It first says that it is ready. The answer to a request is the child's PID. The next
+message, whatever it says, asks how that child ended: by its wait status, CPU seconds of the user
+and the system, and the kilobytes of its memory's peak.
 
 Rules of this script:
 1. What one child does, the next must not see: nothing is loaded here but what all of them load, and
@@ -63,10 +63,10 @@ def serve(connection: socket.socket) -> None:
             return
         for descriptor in descriptors:
             os.close(descriptor)
-        # It may have ended: but it is ours to bury.
-        descriptor = os.pidfd_open(child)
-        socket.send_fds(connection, [b"%d" % child], [descriptor])
-        os.close(descriptor)
+        connection.send(b"%d" % child)
+        # Until it is buried it can be found by its PID, so who asked says when.
+        if not connection.recv(REQUEST_BYTES_MAX):
+            os._exit(0)
         _, status, usage = os.wait4(child, 0)
         # Who asks to be traced by its parent is told of when it stops, too.
         while os.WIFSTOPPED(status):
