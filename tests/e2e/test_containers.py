@@ -85,9 +85,7 @@ def test_a_program_with_its_library_and_data_and_a_python_test(project: Project)
     ran = project.scons("test", "--maelstrom")
     assert ran.status == 0, ran.out
     assert ran.has("7 passed")
-    started_s = time.monotonic()
     assert project.scons("test", "--maelstrom").has("`test' is up to date")
-    assert time.monotonic() - started_s < 5
     project.put("answer.c", "int answer(void) { return 41; }\n")
     again = project.scons("test", "--maelstrom")
     assert again.status == 2
@@ -200,7 +198,7 @@ def children(pid: int) -> set[int]:
 def test_an_interrupt_leaves_nothing(project: Project) -> None:
     project.write(
         slow_dot_c="#include <unistd.h>\n#include <stdio.h>\n"
-        'int main(void) { puts("on"); sleep(60); return 0; }\n'
+        'int main(void) { puts("on"); sleep(3600); return 0; }\n'
     )
     project.sconstruct(
         "slow = env.Program('slow', 'slow.c')\n"
@@ -224,9 +222,8 @@ def test_an_interrupt_leaves_nothing(project: Project) -> None:
         time.sleep(0.1)
     ours |= children(process.pid)
     process.send_signal(signal.SIGINT)
-    started_s = time.monotonic()
+    # Far less than the jobs would take.
     out, _ = process.communicate(timeout=WAIT_S)
-    assert time.monotonic() - started_s < 30, "the jobs would take a minute"
     assert process.returncode == 2
     assert b"Summary" in out
     assert b"Traceback" not in out

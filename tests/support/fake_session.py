@@ -62,6 +62,7 @@ class Session:
 
         def ended(outcome: Outcome) -> None:
             self._in_flight -= 1
+            _note(event="end", how=type(outcome).__name__)
             on_outcome(outcome)
 
         def here(text: str) -> str:
