@@ -1,6 +1,8 @@
 /* pair find NAME: look. pair both NAME: leave it, then look in the same job, as a control. */
 #include "pair.h"
 
+int is_control;
+
 int touch(const char *path) {
     int fd = open(path, O_CREAT | O_WRONLY, 0644);
     return fd < 0 ? -1 : close(fd);
@@ -49,14 +51,15 @@ void told(const char *what, long result) {
 }
 
 int main(int argc, char **argv) {
+    is_control = argc == 4;
     const struct pair *tables[] = {of_files, of_ipc, of_network, of_process, of_slot};
     for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++)
         for (const struct pair *pair = tables[i]; pair->name; pair++) {
             if (argc == 2 && !strcmp(argv[1], "names")) puts(pair->name);
-            if (argc != 3 || strcmp(argv[2], pair->name)) continue;
+            if (argc < 3 || strcmp(argv[2], pair->name)) continue;
             if (!strcmp(argv[1], "both")) {
                 if (pair->leave() < 0) return printf("refused %s\n", strerrorname_np(errno)), 0;
-                execl("/pair", "pair", "find", pair->name, NULL);
+                execl("/pair", "pair", "find", pair->name, "control", NULL);
                 return 98;
             }
             pair->find();

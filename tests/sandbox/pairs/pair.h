@@ -23,6 +23,9 @@ struct pair {
 
 extern const struct pair of_files[], of_ipc[], of_network[], of_process[], of_slot[];
 
+/* Whether this same job has left something. */
+extern int is_control;
+
 int touch(const char *path);
 int put(const char *path, const char *content);
 int enter_namespaces(int kinds);
