@@ -32,6 +32,13 @@ class Shape(NamedTuple):
     """Whether it gets a worker of its own, as one that may have killed others does."""
     groups: tuple[str, ...] = ()
     """Of each of these, one job of a client runs at a time, wherever."""
+    avoids: WorkerId | None = None
+    """While it is queued: who failed it, and does not get it while there is another."""
+
+    def anywhere(self) -> "Shape":
+        """Return the same for a job that avoids nobody."""
+        shape = self._replace(avoids=None)
+        return PLAIN if shape == PLAIN else shape
 
     def __str__(self) -> str:
         if self.is_alone:
@@ -86,7 +93,7 @@ class Job:
     since_s: float = 0.0
     faults: int = 0
     fault_at: WorkerId | None = None
-    """Where the last of them was."""
+    """Where the last of them was, if that was not long ago."""
     losses: int = 0
     is_told: bool = False
     """Its client knows its end, or is gone: nothing is told any more."""
@@ -96,11 +103,6 @@ class Job:
     first: "Job | None" = None
     """Of a twin: the job that takes too long."""
     twin: "Job | None" = None
-
-    def fail(self, worker: WorkerId) -> None:
-        """Note a fault of a worker's."""
-        self.faults += 1
-        self.fault_at = worker
 
     def is_late(self, now_s: float) -> bool:
         """Whether it takes so long that it may be quicker elsewhere."""
@@ -152,6 +154,11 @@ class Worker:
     def is_doubtful(self) -> bool:
         """Whether it only failed of late: then it gets one job at a time, until one succeeds."""
         return self.faults_in_a_row >= FAULTS_DOUBTFUL
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether it would get whatever job of one slot is there."""
+        return self.held_for is None and not self.is_doubtful and self.fits(PLAIN)
 
     @property
     def surplus(self) -> int:

@@ -7,13 +7,18 @@ Rules of this file:
 3. A large job that fits nowhere yet has one worker held for it, which gets no more until it fits.
    None is held for one that waits for tokens.
 4. A worker that is absent or drained is given nothing.
-5. There is one heap of workers for each shape of job. An entry that does not tell a worker's load
+5. A job goes back to the worker that has failed it only if there is no other that is good for it.
+   Until another one has room it waits, and none of the others with it; one is held for it.
+6. Nothing is recalled for a worker that would not get it: one that is held or in doubt, or has
+   failed that very job.
+7. There is one heap of workers for each shape of job. An entry that does not tell a worker's load
    any more is skipped, and heaps that are mostly such entries are made anew, so that nothing
    grows with time and nothing is searched worker by worker.
 """
 
 import heapq
 from collections.abc import Container, Iterable
+from itertools import islice
 
 from maelstrom.broker.books import PLAIN, Job, Shape, Worker
 from maelstrom.broker.queue import STALE_MIN
@@ -22,6 +27,7 @@ from maelstrom.model.ids import ClientId, WorkerId
 
 SHAPES_MAX = 64
 WARM_TRIES_MAX = 8
+RECALL_TRIES_MAX = 8
 
 
 class Fleet:
@@ -30,7 +36,7 @@ class Fleet:
     def __init__(self) -> None:
         self.workers: dict[WorkerId, Worker] = {}
         self.idle: dict[WorkerId, None] = {}
-        """Those with free slots."""
+        """Those with free slots for whatever comes."""
         self._roomy: dict[Shape, list[tuple[float, WorkerId]]] = {}
         # Those with jobs to be recalled, most first, but for those whose load changed since.
         self._crowded: list[tuple[int, WorkerId]] = []
@@ -77,7 +83,7 @@ class Fleet:
                 if len(heap) > 4 * len(self.workers) + STALE_MIN:
                     self._fill(shape)
         self._changed[name] = None
-        if worker.used < worker.slots and worker.fits(PLAIN):
+        if worker.used < worker.slots and worker.is_eager:
             self.idle[name] = None
         elif name in self.idle:
             del self.idle[name]
@@ -123,47 +129,52 @@ class Fleet:
 
     def place_for(self, job: Job) -> WorkerId | None:
         """Return the best worker for a job, unless it had better wait; or have one held for it."""
+        if job.shape.avoids is not None:
+            return self._elsewhere(job)
         name = self.find(job.shape, job.layers)
-        if name is not None and name == job.fault_at:
-            name = self._elsewhere(job, name)
         is_early = name is not None and not self.workers[name].has_turn_for(job)
         return None if is_early and job.shape is PLAIN else name
 
-    def _elsewhere(self, job: Job, failed: WorkerId) -> WorkerId | None:
-        """Return another worker than the one that has failed a job; that only if it is alone.
-
-        It must begin there at once: from where it waits it would be recalled to the idle one.
-        """
-        heap = self._roomy[job.shape]
+    def _elsewhere(self, job: Job) -> WorkerId | None:
+        """Return another worker than the one that has failed a job, if there is any other."""
+        shape, bare = job.shape, job.shape.anywhere()
+        if shape in self._held:
+            name = self._held[shape]
+            return name if self.workers[name].fits(bare) else None
+        heap = self._heap(bare)
         passed = []
-        while (found := self._first(heap, job.shape)) == failed:
+        while (found := self._first(heap, bare)) == shape.avoids and found is not None:
             passed.append(heapq.heappop(heap))
         for entry in passed:
             heapq.heappush(heap, entry)
-        if found is not None and self.workers[found].used + job.shape.slots <= (
-            self.workers[found].slots
-        ):
+        if found is not None and not self.workers[found].is_doubtful:
             return found
-        others = (worker for name, worker in self.workers.items() if name != failed)
-        is_alone = not any(
-            worker.is_open and not worker.is_doubtful and worker.could_fit(job.shape)
-            for worker in others
-        )
-        return failed if is_alone else None
+        if any(
+            worker.is_open and not worker.is_doubtful and worker.could_fit(bare)
+            for name, worker in self.workers.items()
+            if name != shape.avoids
+        ):
+            self._hold(shape)
+            return None
+        return self.find(bare, job.layers)
 
     def find(self, shape: Shape, layers: tuple[Digest, ...]) -> WorkerId | None:
         """Return the best worker for a job, or have one held for it."""
-        heap = self._roomy.get(shape)
-        if heap is None:
-            if len(self._roomy) >= SHAPES_MAX:
-                del self._roomy[next(iter(self._roomy))]
-            heap = self._fill(shape)
+        heap = self._heap(shape)
         best = self._first(heap, shape)
         if best is None:
             self._hold(shape)
         elif layers and len(heap) > 1 and not self.workers[best].is_warm(layers):
             return self._find_warm(heap, shape, layers)
         return best
+
+    def _heap(self, shape: Shape) -> list[tuple[float, WorkerId]]:
+        heap = self._roomy.get(shape)
+        if heap is None:
+            if len(self._roomy) >= SHAPES_MAX:
+                del self._roomy[next(iter(self._roomy))]
+            heap = self._fill(shape)
+        return heap
 
     def _first(self, heap: list[tuple[float, WorkerId]], shape: Shape) -> WorkerId | None:
         while heap:
@@ -204,11 +215,13 @@ class Fleet:
             (worker.load, name)
             for name, worker in self.workers.items()
             if worker.is_open and worker.held_for is None and worker.could_hold(shape)
+            if shape.avoids is None or not (worker.is_doubtful or name == shape.avoids)
         ]
         if candidates:
             _, name = min(candidates)
             self._held[shape] = name
             self.workers[name].held_for = shape
+            self.idle.pop(name, None)
         else:
             self._hopeless[shape] = None
 
@@ -235,24 +248,27 @@ class Fleet:
 
     def lacks(self, job: Job, groups: Container[tuple[ClientId, str]]) -> str:
         """Say for a person what a job waits for; empty if it would be given out now."""
-        shape = job.shape
+        shape = job.shape.anywhere()
         for group in shape.groups:
             if (job.name.client, group) in groups:
                 return f"another job of `{group}` runs"
-        here = [worker for worker in self.workers.values() if worker.is_open]
-        if not here:
+        all_here = {name: worker for name, worker in self.workers.items() if worker.is_open}
+        if not all_here:
             return "no worker is here"
-        if any(w.fits(shape) and w.held_for in (None, shape) for w in here):
+        others = [worker for name, worker in all_here.items() if name != job.shape.avoids]
+        here = others or list(all_here.values())
+        if any(w.fits(shape) and w.held_for in (None, job.shape) for w in here):
             return ""
         if not any(worker.could_fit(shape) for worker in here):
             return f"no worker that is here has {shape}"
-        if shape in self._held:
+        if job.shape in self._held:
             return "a worker is held for it, and not free yet"
-        return f"{shape} to be free"
+        elsewhere = "" if job.shape.avoids is None else ", not where it failed last"
+        return f"{shape} to be free{elsewhere}"
 
     # Whom to take a job from
 
-    def most_crowded(self) -> WorkerId | None:
+    def _most_crowded(self) -> WorkerId | None:
         """Return who has the most jobs that it cannot begin yet."""
         for name in self._changed:
             surplus = self.workers[name].surplus
@@ -272,9 +288,31 @@ class Fleet:
             heapq.heappop(self._crowded)
         return None
 
-    def relieved(self, name: WorkerId) -> None:
-        """Note that one more job was recalled from a worker."""
-        self._changed[name] = None
+    def next_to_recall(self) -> Job | None:
+        """Return the last job that the most crowded worker has not begun and an idle one may have.
+
+        Whoever calls this recalls it.
+        """
+        found = None
+        passed: list[tuple[int, WorkerId]] = []
+        while len(passed) < RECALL_TRIES_MAX and (name := self._most_crowded()) is not None:
+            found = self._last_waiting(self.workers[name])
+            if found is not None:
+                self._changed[name] = None
+                break
+            passed.append(heapq.heappop(self._crowded))
+        for entry in passed:
+            heapq.heappush(self._crowded, entry)
+        return found
+
+    def _last_waiting(self, worker: Worker) -> Job | None:
+        """Return the last of a worker's jobs that waits there, and that somebody idle may have."""
+        only = next(iter(self.idle)) if len(self.idle) == 1 else None
+        # The last that came is the last to begin.
+        for job in islice(reversed(worker.jobs.values()), len(worker.jobs) - worker.slots):
+            if not job.is_recalled and (only is None or job.fault_at != only):
+                return job
+        return None
 
     def late_jobs(self, now_s: float) -> list[Job]:
         """Return what takes longer than it should, first that which should have ended first."""
@@ -290,6 +328,7 @@ class Fleet:
         """Assert what must be true between two events."""
         for name in self.idle:
             assert self.workers[name].is_open, "who is away or drained is not idle"
+            assert self.workers[name].is_eager, "who is held or in doubt is not idle"
         for shape, name in self._held.items():
             assert self.workers[name].held_for == shape, "who is held knows for whom"
         for name, worker in self.workers.items():

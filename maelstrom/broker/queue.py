@@ -7,7 +7,8 @@ Rules of this file:
 2. Within a client: jobs that were taken back from a lost worker, then the higher priority, then the
    longest by estimate (unknown counts as longest), then first come.
 3. Jobs of one shape (what they need) are in one heap, so that a job that fits nowhere now does not
-   hide those behind it, and nothing is ever searched job by job or client by client.
+   hide those behind it, and nothing is ever searched job by job or client by client. So those that
+   avoid a worker are put aside by themselves.
 """
 
 import heapq
@@ -20,7 +21,8 @@ from maelstrom.broker.books import PLAIN, Job, Shape
 from maelstrom.model.ids import ClientId
 
 STALE_MIN = 64
-
+SHAPES_AVOIDING_MAX = 64
+"""Where so many different ones wait, it is not a single worker that fails."""
 
 PRIORITY_MAX = 1000
 _BAND = 1e8
@@ -221,6 +223,8 @@ class Queue:
     def push(self, job: Job) -> None:
         """Queue a job."""
         client = job.name.client
+        if job.fault_at is not None and len(self._shapes) < SHAPES_AVOIDING_MAX:
+            job.shape = job.shape._replace(avoids=job.fault_at)
         share = self._shares[client]
         if not share.queued and not share.held:
             # It was idle: what it did not use then is not kept for it.
@@ -246,7 +250,14 @@ class Queue:
         _count(share.shapes, job.shape, -1)
         if not share.is_absent:
             _count(self._shapes, job.shape, -1)
+        if job.shape.avoids is not None:
+            job.shape = job.shape.anywhere()
         return True
+
+    def renew(self, job: Job) -> None:
+        """Queue a job as what it is now, if it is queued at all."""
+        if job.name.client in self._shares and self.remove(job):
+            self.push(job)
 
     def heads(self, client: ClientId) -> list[Place]:
         """Return the first job of each shape of a client, in order."""

@@ -52,6 +52,7 @@ from maelstrom.broker.events import (
     WorkerLost,
 )
 from maelstrom.broker.fleet import Fleet
+from maelstrom.broker.grudges import Grudges
 from maelstrom.broker.invariants import check
 from maelstrom.broker.order import Planned, explain
 from maelstrom.broker.queue import Queue
@@ -80,6 +81,7 @@ class Scheduler:
         self._groups: dict[tuple[ClientId, str], None] = {}
         # Jobs from before our restart that some worker may have.
         self._unclaimed: dict[JobId, Job] = {}
+        self._grudges = Grudges()
         self._trash = Trash()
 
     def handle(self, event: Event) -> list[Instruction]:
@@ -148,7 +150,8 @@ class Scheduler:
                 return []
             case TimePassed(now_s):
                 self._now_s = now_s
-                return self._make_twins()
+                is_forgiven = self._grudges.forgive(now_s, self._queue)
+                return [*(self._match() if is_forgiven else ()), *self._make_twins()]
             case _:
                 assert_never(event)
 
@@ -347,7 +350,7 @@ class Scheduler:
         if job.is_told:
             return self._match()
         if event.is_fault and (job.first or job.faults < FAULTS_MAX):
-            job.fail(event.worker)
+            self._grudges.bear(job, event.worker, self._now_s)
             return [*self._again(job), *self._match()]
         return [*self._finish(job.first or job, Tell(job.name)), *self._match()]
 
@@ -451,13 +454,10 @@ class Scheduler:
         """Recall, for each idle slot at the most, a job that another worker has not begun."""
         done: list[Instruction] = []
         while self._recalls < len(self._fleet.idle):
-            name = self._fleet.most_crowded()
-            if name is None:
+            job = self._fleet.next_to_recall()
+            if job is None:
                 break
-            # The last that came is the last to begin.
-            last = next(j for j in reversed(self._workers[name].jobs.values()) if not j.is_recalled)
-            done.append(self._recall(last))
-            self._fleet.relieved(name)
+            done.append(self._recall(job))
         return done
 
     def _leave(self, client: ClientId) -> list[Instruction]:
