@@ -13,13 +13,15 @@ from maelstrom.broker.queue import Queue
 from maelstrom.model.ids import WorkerId
 
 GRUDGE_S = 5.0
+GRUDGES_MAX = 100_000
+"""The oldest are dropped, and last until the job has run."""
 
 
 class Grudges:
     """Who failed what lately."""
 
     def __init__(self) -> None:
-        self._borne: deque[tuple[float, WorkerId, Job]] = deque()
+        self._borne: deque[tuple[float, WorkerId, Job]] = deque(maxlen=GRUDGES_MAX)
 
     def bear(self, job: Job, worker: WorkerId, now_s: float) -> None:
         """Note a fault of a worker's."""

@@ -19,10 +19,10 @@ from maelstrom.broker.grudges import GRUDGE_S
 from maelstrom.broker.scheduler import Scheduler
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
-from tests.support.script import Script, play
+from tests.support.script import Script, play, play_interrupted
 
 ANN, BOB = ClientId(1), ClientId(2)
-W1, W2, W3 = WorkerId(11), WorkerId(12), WorkerId(13)
+W1, W2, W3, W9 = (WorkerId(n) for n in (11, 12, 13, 19))
 A1, A2, A3, A4, A5 = (JobId(ANN, n) for n in range(1, 6))
 B1, B2, B3 = (JobId(BOB, n) for n in range(1, 4))
 TWO = (("slots", 2),)
@@ -156,3 +156,9 @@ SCRIPTS: dict[str, Script] = {
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script(name: str) -> None:
     play(Scheduler(), SCRIPTS[name])
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_nothing_breaks_when_time_passes_or_a_worker_comes_and_goes(name: str) -> None:
+    for extra in ([TimePassed(1e6)], [WorkerJoined(W9, 1)], [WorkerJoined(W9, 1), WorkerLost(W9)]):
+        play_interrupted(Scheduler, SCRIPTS[name], lambda _, extra=extra: extra)
