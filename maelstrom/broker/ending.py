@@ -4,8 +4,8 @@ Rules of this file:
 1. A broker that hands over begins nothing more. It waits a while for what its workers run and have
    ahead; the rest is in the journal, and what still runs then goes on at the workers: the next
    broker takes it up.
-2. Meanwhile those clients that are here may submit, for the next broker. New ones are told that
-   this one is busy draining.
+2. Meanwhile those clients that are here may submit, for the next broker. New ones are told to come
+   again: to the next one.
 3. A broker that finishes gives out what it has until the last job has ended, and takes nothing new.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from maelstrom.broker import events
 from maelstrom.broker.quota import Busy
+from maelstrom.errors import ConnectionLost
 
 if TYPE_CHECKING:
     from maelstrom.broker.daemon import Broker
@@ -75,11 +76,12 @@ class Ending:
             self._broker.on_end()
 
     def admit_client(self) -> None:
-        """Raise Busy if no new client may come."""
-        if self.is_handing_over or self.is_finishing:
+        """Raise ConnectionLost if a new client must come later, Busy if there is no later."""
+        if self.is_handing_over:
+            raise ConnectionLost("the broker is draining: it takes no new clients")
+        if self.is_finishing:
             raise Busy(
-                "the broker is draining: it takes no new clients",
-                hint="it is about to stop; try again when it, or the next one, is back",
+                "the broker is draining: it takes no new clients", hint="an operator has it stopped"
             )
 
     def admit_job(self) -> None:

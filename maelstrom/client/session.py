@@ -8,7 +8,7 @@ Rules of this file:
    the connections we hold.
 4. The first failure is the one that is told; then every job hears of it.
 5. A connection that breaks is no failure: the broker is tried again for RECONNECT_S_MAX, and knows
-   us by our token.
+   us by our token. Nor is a broker that drains for the next one: that one is waited for as long.
 """
 
 import asyncio
@@ -96,6 +96,8 @@ class Session:
         self.on_note: Callable[[str], None] | None = None
         """Told, for a person, that the broker is away for longer than a moment, and back."""
         self._is_away = False
+        # When the broker was there last, since it is not.
+        self._left_s: float | None = None
         root, size_bytes_max = self._store
         self._outputs = Outputs(lambda: DiskStore(root, size_bytes_max=size_bytes_max))
         self._fetching: dict[int, asyncio.Task[None]] = {}
@@ -237,8 +239,6 @@ class Session:
         )
 
     async def _reconnect(self) -> None:
-        loop = asyncio.get_running_loop()
-        lost = loop.time()
         while True:
             await asyncio.sleep(self._backoff.next_s())
             try:
@@ -246,11 +246,19 @@ class Session:
                 self._connection = self._new_connection()
                 await reached.attach(self._connection)
             except MaelstromError as error:
-                if isinstance(error, ConnectionLost) and loop.time() - lost < RECONNECT_S_MAX:
-                    self._note_away(f"{error.message}; it is tried for {RECONNECT_S_MAX:.0f} s")
+                if isinstance(error, ConnectionLost) and self._is_worth_waiting:
+                    self._note_away(error)
                     continue
                 self._fail(error)
             return
+
+    @property
+    def _is_worth_waiting(self) -> bool:
+        """Whether the broker is not away for too long."""
+        now_s = asyncio.get_running_loop().time()
+        if self._left_s is None:
+            self._left_s = now_s
+        return now_s - self._left_s < RECONNECT_S_MAX
 
     def _source(self, digest: Digest) -> Source | None:
         return self._sources.get(digest)
@@ -366,6 +374,7 @@ class Session:
                 assert self._connection is not None
                 self._token = token
                 self._backoff.reset()
+                self._left_s = None
                 if self._is_away:
                     self._is_away = False
                     self._note("the broker is there again")
@@ -383,8 +392,11 @@ class Session:
         if self._stop is None or self._stop.is_set():
             return
         assert self._connection is not None
-        if self._address is not None and self._is_greeted and not self._connection.is_final:
+        may_return = self._is_greeted and not self._connection.is_final
+        if self._address is not None and may_return and self._is_worth_waiting:
             assert self._uploader is not None
+            if isinstance(error, ConnectionLost):
+                self._note_away(error)
             self._uploader.disconnected()
             self._handle(router.Disconnected())
             self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
@@ -431,10 +443,10 @@ class Session:
         """Return where a content lies that an outcome names; for any thread, until `close`."""
         return self._outputs.path(blob)
 
-    def _note_away(self, text: str) -> None:
+    def _note_away(self, error: ConnectionLost) -> None:
         if not self._is_away:
             self._is_away = True
-            self._note(text)
+            self._note(f"{error.message}; it is tried for {RECONNECT_S_MAX:.0f} s")
 
     def _note(self, text: str) -> None:
         if self.on_note is not None:

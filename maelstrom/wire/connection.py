@@ -9,7 +9,8 @@ Rules of this file:
    A pair of sockets within one machine needs no such check: its end is always noticed.
 4. `lost` is called exactly once, last, with the error or None for a plain end. `is_final` tells
    whether one end meant it, or whether it may be tried again.
-5. Whoever is refused hears why: we speak, and wait for him to close the connection.
+5. Whoever is refused hears why: we speak, and wait for him to close the connection. Refused with
+   ConnectionLost, he may try again, as if the connection had broken.
 6. Messages that their sender keeps until they are known to have come are counted by `count`; the
    number goes back with every heartbeat, and earlier when there are many.
 """
@@ -20,7 +21,13 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
-from maelstrom.errors import MaelstromError, ProtocolError, SpecError, TrustError
+from maelstrom.errors import (
+    ConnectionLost,
+    MaelstromError,
+    ProtocolError,
+    SpecError,
+    TrustError,
+)
 from maelstrom.trust.identity import Certificate
 from maelstrom.wire.address import is_loopback
 from maelstrom.wire.framing import Framer, frame
@@ -175,9 +182,10 @@ class Connection(asyncio.Protocol):
             self.refuse(error)
 
     def _dismiss(self, goodbye: Goodbye) -> None:
-        self.is_final = True
+        self.is_final = not goodbye.may_return
         if goodbye.message:
-            self._error = ProtocolError(goodbye.message[:1000], hint=goodbye.hint[:1000])
+            kind = ConnectionLost if goodbye.may_return else ProtocolError
+            self._error = kind(goodbye.message[:1000], hint=goodbye.hint[:1000])
         self.close()
 
     def _greet(self, body: bytes) -> None:
@@ -308,9 +316,10 @@ class Connection(asyncio.Protocol):
         if self._is_closing:
             return
         self._error = error
-        self.is_final = True
+        may_return = isinstance(error, ConnectionLost)
+        self.is_final = not may_return
         if self._is_greeted:
-            self.send(Goodbye(error.message, error.hint))
+            self.send(Goodbye(error.message, error.hint, may_return))
         self._linger()
 
     def _linger(self) -> None:

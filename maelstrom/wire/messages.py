@@ -30,6 +30,8 @@ class Goodbye(Message, frozen=True, tag=1):
     message: str
     """Empty if nothing is wrong."""
     hint: str = ""
+    may_return: bool = False
+    """Only this connection: what is refused now may be had a little later."""
 
 
 # Broker to client or worker, first of all

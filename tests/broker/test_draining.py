@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from maelstrom.client.session import Session
 from maelstrom.model.outcome import Exited, InfrastructureFault
 from tests.support.grid import Grid
 
@@ -37,6 +38,17 @@ async def begun(grid: Grid, *jobs: str) -> None:
         await asyncio.sleep(0.01)
 
 
+async def waiting(grid: Grid, address: str) -> Session:
+    """Return a client that came too late, and was told so in one line."""
+    told: list[str] = []
+    session = grid.add_session(address, told.append)
+    while not told:
+        await asyncio.sleep(0.01)
+    assert told == ["the broker is draining: it takes no new clients; it is tried for 110 s"]
+    assert session.failure is None
+    return session
+
+
 async def test_what_is_given_out_ends_and_the_rest_is_handed_over(grid: Grid) -> None:
     await grid.start_broker_process("--drain-time", "600")
     address = f"plain:127.0.0.1:{grid.port}"
@@ -47,22 +59,40 @@ async def test_what_is_given_out_ends_and_the_rest_is_handed_over(grid: Grid) ->
         grid.submit(session, name, 250)
     await begun(grid, "0")
     process = ask(grid, signal.SIGTERM)
-    late = grid.add_session(address)
+    # Who comes now is told to wait for the next one. Who is here may go on: it is for that one.
+    late = await waiting(grid, address)
     grid.submit(late, "late", 1)
-    while "late" not in grid.told:
-        await asyncio.sleep(0.01)
-    refused = grid.outcomes["late"]
-    assert isinstance(refused, InfrastructureFault)
-    assert "the broker is draining: it takes no new clients" in refused.message
-    # Who is here may go on: it is for the next broker.
     grid.submit(session, "7", 1)
     assert await ended(process) == 0
     assert sorted(grid.runs) == ["0", "1", "2"]
     await grid.start_broker_process()
     await grid.done()
-    assert grid.told == dict.fromkeys([*"01234567", "late"], 1)
-    assert grid.runs == dict.fromkeys("01234567", 1), "nothing is run twice"
-    assert all(isinstance(grid.outcomes[name], Exited) for name in "01234567")
+    names = [*"01234567", "late"]
+    assert grid.told == dict.fromkeys(names, 1)
+    assert grid.runs == dict.fromkeys(names, 1), "nothing is run twice"
+    assert all(isinstance(grid.outcomes[name], Exited) for name in names)
+
+
+async def test_a_broker_that_drains_for_too_long_is_given_up(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await grid.start_broker_process("--drain-time", "600")
+    address = f"plain:127.0.0.1:{grid.port}"
+    worker, session = grid.add_worker(address), grid.add_session(address)
+    await grid.welcomed(session, worker)
+    grid.submit(session, "long", 600_000)
+    await begun(grid, "long")
+    process = ask(grid, signal.SIGTERM)
+    late = await waiting(grid, address)
+    monkeypatch.setattr("maelstrom.client.session.RECONNECT_S_MAX", 0.1)
+    grid.submit(late, "late", 1)
+    while "late" not in grid.told:
+        await asyncio.sleep(0.01)
+    assert grid.outcomes["late"] == InfrastructureFault(
+        "the broker is draining: it takes no new clients"
+    )
+    ask(grid, signal.SIGTERM)
+    assert await ended(process) == 0
 
 
 async def test_what_takes_longer_goes_on_and_the_next_broker_hears_of_it(grid: Grid) -> None:
@@ -89,9 +119,7 @@ async def test_a_second_signal_ends_it_at_once(grid: Grid) -> None:
     await begun(grid, "long")
     process = ask(grid, signal.SIGTERM)
     # It drains, and says so to who comes now; so the first signal was heard.
-    late = grid.add_session(address)
-    while late.failure is None:
-        await asyncio.sleep(0.01)
+    await waiting(grid, address)
     assert process.poll() is None
     ask(grid, signal.SIGTERM)
     assert await ended(process) == 0

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from maelstrom.broker.daemon import Broker
@@ -134,9 +135,10 @@ class Grid:
         self._tasks.append(self._loop.create_task(live()))
         return worker
 
-    def add_session(self, address: str) -> Session:
+    def add_session(self, address: str, on_note: Callable[[str], None] | None = None) -> Session:
         """Let a client come by this way."""
         session = Session(broker=address, store_root=self._directory / "client")
+        session.on_note = on_note
         session.start()
         self.sessions.append(session)
         return session
