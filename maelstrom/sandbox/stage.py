@@ -116,7 +116,7 @@ def make_home(kind: SlotKind, host: Host) -> StageFiles:
     layers = _do("copy the mount of the layers", mount.clone_tree, ".")
     _do("make the layers read-only", _make_read_only, layers)
     devices = _copy_devices()
-    fuse = _do("copy /dev/fuse", mount.clone_tree, "/dev/fuse") if kind.sees_fuse else -1
+    fuse = _copy_fuse() if kind.sees_fuse else -1
     tree = _do("copy the host's mounts", _copy_host) if kind.sees_host_files else -1
     uppers = _do("copy the writes' mount", mount.clone_tree, host.uppers) if host.uppers else -1
     proc = _do("mount proc", new_proc)
@@ -200,11 +200,19 @@ def _copy_devices() -> dict[str, int]:
     return found
 
 
-def _copy_device(path: str) -> int:
+def _copy_fuse() -> int:
+    """Return a copy of the host's device, or -1: the job that wants it is told so by its name."""
+    with contextlib.suppress(_Missing):
+        return _do("copy /dev/fuse", _copy, "/dev/fuse")
+    return -1
+
+
+def _copy_device(path: str, name: str) -> int:
     try:
         return mount.clone_tree(path)
     except FileNotFoundError as error:
-        raise FileNotFoundError(error.errno, "the host has no such device", path) from error
+        words = "the host has no such device"
+        raise FileNotFoundError(error.errno, words, f"/dev/{name}") from error
 
 
 class _Missing(Exception):
@@ -247,7 +255,7 @@ def fill_devices(
     """Make an empty file system a /dev of these trees, or copies of what is there, by name."""
     for name, source in devices.items():
         os.close(os.open(f"{place}/{name}", os.O_CREAT | os.O_WRONLY, 0o644))
-        tree = _copy_device(source) if isinstance(source, str) else source
+        tree = _copy_device(source, name) if isinstance(source, str) else source
         mount.attach(tree, f"{place}/{name}")
     for name, target in DEVICE_LINKS:
         os.symlink(target, f"{place}/{name}")

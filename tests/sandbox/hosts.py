@@ -178,6 +178,8 @@ HOSTS: dict[str, Callable[[], None]] = {
 WAYS = {
     "check": ["--check"],
     "run": ["--tmp", "/x", "--", "/nowhere"],
+    "tty": ["--device", "null", "--device", "tty", "--", "/nowhere"],
+    "fuse": ["--device", "fuse", "--", "/nowhere"],
 }
 # The file systems, or options of theirs, that a kernel does not have, or not for ordinary users,
 # and what it says.

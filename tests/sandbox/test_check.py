@@ -134,9 +134,12 @@ RUNNING = (
     *("room in /dev/shm", "a writable home", "/dev/tty", "sysfs", "lists of layers"),
     "calls newer than Linux 5.12",
 )
+# On a host whose /dev has neither.
+DEVICES_LACKING = ("tty", "fuse")
 VISITS = (
     *((host, "check") for host in (*LACKING, *OPTIONAL, *NEEDLESS)),
     *((host, "run") for host in (*TOLD_UNASKED, *RUNNING)),
+    *(("/dev/tty", device) for device in DEVICES_LACKING),
 )
 
 
@@ -219,3 +222,12 @@ def test_what_the_check_does_not_miss_no_job_does(
     answer = visits[host, "run"]
     assert answer.status == NO_PROGRAM, answer
     assert "program `/nowhere` is not in the container" in answer.stderr
+
+
+@pytest.mark.parametrize("device", DEVICES_LACKING)
+def test_a_device_that_the_host_lacks_is_named(
+    visits: dict[tuple[str, str], Answer], device: str
+) -> None:
+    answer = visits["/dev/tty", device]
+    assert answer.status == NO_PROGRAM, answer
+    assert answer.stderr.endswith(f"{device}: the host has no such device: `/dev/{device}`\n")
