@@ -5,11 +5,11 @@ come, end or fit nowhere meanwhile make another of it.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from maelstrom.broker.books import UNKNOWN_S, Job
-from maelstrom.broker.queue import Place, Queue
+from maelstrom.broker.queue import Queue
 from maelstrom.model.ids import JobId
 
 
@@ -33,7 +33,7 @@ def explain(queue: Queue, count: int, waits_for: Callable[[Job], str]) -> Iterat
     """Yield the first jobs of clients that take turns; costs by `count`, not by the queue."""
     turns = queue.turns()
     heapq.heapify(turns)
-    jobs = {turn[3]: _in_order(queue.heaps(turn[3])) for turn in turns}
+    jobs = {turn[3]: queue.jobs(turn[3]) for turn in turns}
     while turns and count > 0:
         before, held, served, client = heapq.heappop(turns)
         job = next(jobs[client], None)
@@ -47,22 +47,3 @@ def explain(queue: Queue, count: int, waits_for: Callable[[Job], str]) -> Iterat
         )  # fmt: skip
         slots = job.shape.slots
         heapq.heappush(turns, (before, held + slots, served + slots, client))
-
-
-def _in_order(heaps: Iterable[list[Place]]) -> Iterator[Job]:
-    """Yield the jobs of a client from the first to the last."""
-    for place in heapq.merge(*map(_walk, heaps)):
-        job = place[3]
-        if job.ticket == place[2]:
-            yield job
-
-
-def _walk(heap: list[Place]) -> Iterator[Place]:
-    """Yield a heap in order without sorting it: whoever comes next is below one that came."""
-    edge = [(heap[0], 0)] if heap else []
-    while edge:
-        place, at = heapq.heappop(edge)
-        yield place
-        for below in (2 * at + 1, 2 * at + 2):
-            if below < len(heap):
-                heapq.heappush(edge, (heap[below], below))

@@ -13,11 +13,13 @@ Rules of this file:
 
 import heapq
 import sys
-from collections.abc import Container, Iterable
+from collections import deque
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from maelstrom.broker.books import PLAIN, Job, Shape
+from maelstrom.broker.line import Line, Place
 from maelstrom.model.ids import ClientId
 
 STALE_MIN = 64
@@ -26,17 +28,19 @@ SHAPES_AVOIDING_MAX = 64
 
 PRIORITY_MAX = 1000
 _BAND = 1e8
+_LONGEST_S = _BAND / 2
 _RETRY = 1e12
 
 
 def rank(priority: int, estimate_s: float, *, is_retry: bool) -> float:
     """Return a job's place within its client as one number, the lower the sooner."""
-    bounded = max(-PRIORITY_MAX, min(priority, PRIORITY_MAX))
-    return -(is_retry * _RETRY + bounded * _BAND + min(estimate_s, _BAND / 2))
+    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
+        priority = PRIORITY_MAX if priority > 0 else -PRIORITY_MAX
+    if estimate_s > _LONGEST_S:
+        estimate_s = _LONGEST_S
+    return -(is_retry * _RETRY + priority * _BAND + estimate_s)
 
 
-Place: TypeAlias = tuple[float, int, int, Job]
-"""The rank, for equal ones a number that tells who came first, and the job's ticket for this."""
 Turn: TypeAlias = tuple[int, int, int, ClientId, int]
 
 
@@ -58,7 +62,7 @@ class _Share:
     is_absent: bool = False
     turn: Turn | None = None
     """Its entry among those who take turns; any other is stale."""
-    heaps: dict[Shape, list[Place]] = field(default_factory=dict)
+    lines: dict[Shape, Line] = field(default_factory=dict)
     shapes: dict[Shape, int] = field(default_factory=dict)
     """How many jobs of each are queued."""
 
@@ -124,7 +128,7 @@ class Queue:
             _count(self._shapes, shape, -queued if is_absent else queued)
         self._moved[client] = None
 
-    def leave(self, client: ClientId) -> list[list[Place]]:
+    def leave(self, client: ClientId) -> list[deque[Place] | list[Place]]:
         """A client and all its queued jobs are gone; return what is to be thrown away."""
         self.absent(client, is_absent=True)
         share = self._shares.pop(client)
@@ -133,7 +137,7 @@ class Queue:
         self._hold_for(owner, -share.held)
         if not owner.clients:
             del self._owners[owner.name]
-        return list(share.heaps.values())
+        return [part for line in share.lines.values() for part in line.remains()]
 
     def hold(self, client: ClientId, slots: int) -> None:
         """Note that a client's jobs hold so many slots more, or fewer."""
@@ -154,9 +158,9 @@ class Queue:
             if self._may_take(share)
         ]
 
-    def heaps(self, client: ClientId) -> Iterable[list[Place]]:
-        """Return a client's jobs, those that were taken out, too; to be looked at."""
-        return self._shares[client].heaps.values()
+    def jobs(self, client: ClientId) -> Iterator[Job]:
+        """Yield a client's jobs from the first to the last; to be looked at."""
+        return (place[3] for place in heapq.merge(*self._shares[client].lines.values()))
 
     def held(self, client: ClientId) -> int:
         """How many slots all clients of this one's owner hold."""
@@ -236,15 +240,17 @@ class Queue:
         self._tickets += 1
         job.ticket = self._tickets
         order = rank(job.priority, job.estimate_s, is_retry=job.attempts > 0)
-        heap = share.heaps.setdefault(job.shape, [])
-        heapq.heappush(heap, (order, job.number, job.ticket, job))
+        line = share.lines.get(job.shape)
+        if line is None:
+            line = share.lines[job.shape] = Line()
+        line.add((order, job.number, job.ticket, job))
         self._moved[client] = None
 
     def remove(self, job: Job) -> bool:
         """Take a job out, wherever it stands; False if it is not queued."""
         if not job.ticket:
             return False
-        job.ticket = 0  # Its place in the heap is skipped when it gets to the top.
+        job.ticket = 0  # Its place in the line is skipped when it is the first.
         share = self._shares[job.name.client]
         share.queued -= 1
         _count(share.shapes, job.shape, -1)
@@ -262,15 +268,13 @@ class Queue:
     def heads(self, client: ClientId) -> list[Place]:
         """Return the first job of each shape of a client, in order."""
         heads = []
-        heaps = self._shares[client].heaps
-        for shape in list(heaps):
-            heap = heaps[shape]
-            while heap and heap[0][3].ticket != heap[0][2]:
-                heapq.heappop(heap)
-            if heap:
-                heads.append(heap[0])
+        lines = self._shares[client].lines
+        for shape in list(lines):
+            first = lines[shape].first()
+            if first is not None:
+                heads.append(first)
             else:
-                del heaps[shape]
+                del lines[shape]
         if len(heads) > 1:
             heads.sort()
         return heads
@@ -280,10 +284,9 @@ class Queue:
         taken = [
             job
             for share in self._shares.values()
-            for shape, heap in share.heaps.items()
+            for shape, line in share.lines.items()
             if shape in shapes
-            for _, _, ticket, job in heap
-            if job.ticket == ticket
+            for _, _, _, job in line
         ]
         for job in taken:
             self.remove(job)
@@ -294,11 +297,10 @@ class Queue:
         present: dict[Shape, int] = {}
         for client, share in self._shares.items():
             found: dict[Shape, int] = {}
-            for shape, heap in share.heaps.items():
-                for _, _, ticket, job in heap:
-                    if job.ticket == ticket:
-                        assert job.shape == shape, "a job is among its like"
-                        _count(found, shape, 1)
+            for shape, line in share.lines.items():
+                for _, _, _, job in line:
+                    assert job.shape == shape, "a job is among its like"
+                    _count(found, shape, 1)
             assert share.shapes == found, "a share counts its queued jobs"
             assert share.queued == sum(found.values()), "a share counts all its queued jobs"
             assert share.held >= 0, "nobody holds less than nothing"

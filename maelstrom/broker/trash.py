@@ -3,6 +3,7 @@
 To free a million jobs at once would hold up everybody.
 """
 
+from collections import deque
 from typing import Any
 
 PER_EVENT = 1000
@@ -12,15 +13,13 @@ class Trash:
     """Lists and dicts that nobody looks at any more."""
 
     def __init__(self) -> None:
-        self.heaps: list[list[Any] | dict[int, Any]] = []
+        self.heaps: list[deque[Any] | list[Any] | dict[int, Any]] = []
 
     def throw_some_away(self) -> None:
         """Free a part of what is there."""
         heap = self.heaps[-1]
-        if isinstance(heap, dict):
-            for _ in range(min(PER_EVENT, len(heap))):
-                heap.popitem()
-        else:
-            del heap[-PER_EVENT:]
+        throw = heap.popitem if isinstance(heap, dict) else heap.pop
+        for _ in range(min(PER_EVENT, len(heap))):
+            throw()
         if not heap:
             self.heaps.pop()
