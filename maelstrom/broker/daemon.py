@@ -53,14 +53,6 @@ of its jobs that nobody else was given. After our restart workers have a little 
 try less often when nobody answers."""
 
 
-class Job(msgspec.Struct):
-    """What a job's messages need; the cores know the rest."""
-
-    submit: messages.Submit
-    attempt: int = 0
-    """Of before our restart."""
-
-
 class Counts(msgspec.Struct):
     """What happened since the start."""
 
@@ -104,7 +96,8 @@ class Broker:
         self.clients: dict[ClientId, ClientPeer] = {}
         self.workers: dict[WorkerId, WorkerPeer] = {}
         self.tokens: dict[str, ClientPeer | WorkerPeer] = {}
-        self.jobs: dict[JobId, Job] = {}
+        # Of jobs from before our restart that may run somewhere.
+        self._attempts: dict[JobId, int] = {}
         self._numbers = itertools.count(1 if journal is None else journal.first_number)
         self._connections: dict[Connection, bool] = {}
         self._only_client: Connection | None = None
@@ -189,6 +182,11 @@ class Broker:
         told = {kind: peer.name, "id": peer.id, "peer": peer.connection.peer, **fields}
         self.log.info(event, **told)
 
+    @property
+    def jobs(self) -> int:
+        """How many jobs have not ended."""
+        return sum(len(client.jobs) for client in self.clients.values())
+
     def next_number(self) -> int:
         """Return an id that was never used."""
         return next(self._numbers)
@@ -228,8 +226,8 @@ class Broker:
             if outcome is not None:
                 self.clients[job.client].restore(job.number, outcome)
             elif submit is not None:
-                self.clients[job.client].jobs[job.number] = None
-                self.jobs[job] = Job(submit, attempt)
+                self.clients[job.client].jobs[job.number] = submit
+                self._attempts[job] = attempt
                 self.quotas.restore_job(self.clients[job.client].owner, len(submit.spec))
                 self.gather(gatherer.JobArrived(job, submit.layers))
         while self._tasks:
@@ -261,9 +259,8 @@ class Broker:
         self.note("client left", client, jobs=len(client.jobs))
         if self.journal is not None:
             self.journal.leave(client.id)
-        for job in client.jobs:
-            spec = self.jobs.pop(JobId(client.id, job)).submit.spec
-            self.quotas.end_job(client.owner, len(spec))
+        for submit in client.jobs.values():
+            self.quotas.end_job(client.owner, len(submit.spec))
         self.outputs.client_left(client.id)
         self.schedule(events.ClientLeft(client.id))
         self.gather(gatherer.ClientLeft(client.id))
@@ -283,9 +280,12 @@ class Broker:
             self.log.debug("job refused", client=client.owner, reason=busy.message)
             client.tell(submit.number, encode(InfrastructureFault(busy.message, busy.hint)))
             return
+        if submit.layers == client.layers:
+            # Most jobs are like the one before. With a million of them it counts to keep it once.
+            msgspec.structs.force_setattr(submit, "layers", client.layers)
+        client.layers = submit.layers
         job = JobId(client.id, submit.number)
-        client.jobs[submit.number] = None
-        self.jobs[job] = Job(submit)
+        client.jobs[submit.number] = submit
         if self.journal is not None:
             self.journal.submit(job, submit)
         self.gather(gatherer.JobArrived(job, submit.layers))
@@ -298,7 +298,7 @@ class Broker:
     def cancelled(self, client: ClientPeer, cancel: messages.Cancel) -> None:
         """A client takes a job back."""
         job = JobId(client.id, cancel.number)
-        if job not in self.jobs:
+        if cancel.number not in client.jobs:
             return  # Its end is on its way.
         if self.gatherer.is_waiting(job):
             self.gather(gatherer.JobWithdrawn(job))
@@ -369,17 +369,17 @@ class Broker:
         await asyncio.to_thread(self.store.unpin, pin)
 
     def _queue(self, job: JobId) -> None:
-        known = self.jobs[job]
-        submit = known.submit
+        client = self.clients[job.client]
+        submit = client.jobs[job.number]
         if submit.wants_status:
-            self.clients[job.client].show(job.number)
+            client.show(job.number)
         self.schedule(
             events.JobQueued(
                 job,
                 submit.priority,
                 submit.estimate_s,
                 submit.resources,
-                known.attempt,
+                self._attempts.pop(job, 0),
                 submit.layers,
             )
         )
@@ -399,10 +399,12 @@ class Broker:
                 case events.Assign():
                     self._assign(instruction)
                 case events.Tell():
-                    submit = self.jobs[instruction.job].submit
-                    if is_keepable and submit.may_be_cached and self.results is not None:
-                        self.results.keep(submit.spec, outcome)
-                    self._tell_encoded(instruction.job, outcome)
+                    job = instruction.job
+                    if is_keepable and self.results is not None:
+                        submit = self.clients[job.client].jobs[job.number]
+                        if submit.may_be_cached:
+                            self.results.keep(submit.spec, outcome)
+                    self._tell_encoded(job, outcome)
                 case events.TellCancelled(job):
                     self.tell(job, Cancelled())
                 case events.Fail(job, message, hint, is_clients_fault):
@@ -416,7 +418,7 @@ class Broker:
                     assert_never(instruction)
 
     def _assign(self, assign: events.Assign) -> None:
-        submit = self.jobs[assign.job].submit
+        submit = self.clients[assign.job.client].jobs[assign.job.number]
         if self.journal is not None:
             self.journal.assign(assign.job, assign.attempt)
         self.workers[assign.worker].connection.send(
@@ -429,10 +431,9 @@ class Broker:
         self._tell_encoded(job, encode(outcome))
 
     def _tell_encoded(self, job: JobId, outcome: bytes) -> None:
-        spec = self.jobs.pop(job).submit.spec
         client = self.clients[job.client]
-        del client.jobs[job.number]
-        self.quotas.end_job(client.owner, len(spec))
+        submit = client.jobs.pop(job.number)
+        self.quotas.end_job(client.owner, len(submit.spec))
         self.counts.ended += 1
         if self.journal is not None:
             self.journal.end(job, outcome)
@@ -479,9 +480,10 @@ class Broker:
 
     def started(self, worker: WorkerPeer, started: messages.Started) -> None:
         """A worker began a job."""
-        job = self.jobs.get(started.job)
-        if job is not None and job.submit.wants_status:
-            self.clients[started.job.client].show(started.job.number, worker.name)
+        client = self.clients.get(started.job.client)
+        submit = None if client is None else client.jobs.get(started.job.number)
+        if client is not None and submit is not None and submit.wants_status:
+            client.show(started.job.number, worker.name)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside; `close` ends it."""

@@ -43,7 +43,7 @@ class Ending:
         broker.log.info(
             "draining",
             given=running,
-            kept=len(broker.jobs) - running,
+            kept=broker.jobs - running,
             limit_s=limit_s,
             hint="once more ends it at once",
         )
@@ -68,7 +68,7 @@ class Ending:
             self._broker.on_end()
             return "the broker stops"
         self.is_finishing = True
-        return f"the broker takes no new jobs, and stops after {len(jobs)} more"
+        return f"the broker takes no new jobs, and stops after {jobs} more"
 
     def look(self) -> None:
         """See whether the last job has ended."""

@@ -172,7 +172,10 @@ class ClientPeer(LastingPeer):
         # Whom its limits are for.
         self.owner = str(self.identity) if self.identity is not None else f"client {self.id}"
         self.name = self.owner
-        self.jobs: dict[int, None] = {}
+        self.jobs: dict[int, messages.Submit] = {}
+        """Those that have not ended."""
+        self.layers: tuple[Digest, ...] = ()
+        """Those of its last job."""
         self._outbox: Outbox[tuple[int, bytes]] = Outbox()
         self._unsure: list[tuple[int, bytes]] = []
         self._unheard_bytes = 0
@@ -208,7 +211,8 @@ class ClientPeer(LastingPeer):
         if self.connection.is_watched:
             self._outbox.keep((number, outcome))
             self._unheard_bytes += len(outcome) + OUTCOME_BYTES
-            self._weigh()
+            if self._unheard_bytes > UNHEARD_BYTES_HIGH:
+                self._weigh()
             if self._unheard_bytes > UNHEARD_BYTES_MAX:
                 self.connection.refuse(ProtocolError("outcomes are not said to have come"))
         # A client that waits for many jobs does not wait for one of them.

@@ -127,7 +127,7 @@ class Observer:
             running += min(len(books.jobs), books.slots)
             slots += books.slots if books.is_open else 0
         at_s = time.monotonic() - self._begun_s
-        waiting = max(0, len(self._broker.jobs) - running)
+        waiting = max(0, self._broker.jobs - running)
         return Sample(at_s, self._broker.counts.ended, running, waiting, slots)
 
     def _workers(self) -> tuple[WorkerState, ...]:

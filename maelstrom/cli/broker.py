@@ -78,7 +78,7 @@ async def serve_address(
         if http is not None:
             site = await _open_site(broker, *http)
         print(f"{PROGRAM}: listening on {listener.address}", flush=True)
-        broker.log.info("begun", build=__version__, listen=listener.address, jobs=len(broker.jobs))
+        broker.log.info("begun", build=__version__, listen=listener.address, jobs=broker.jobs)
         async with announced(f"listens on {listener.address}"):
             await stop.wait()
     finally:
@@ -97,7 +97,7 @@ async def _tidy_up(broker: Broker) -> None:
     gc.disable()
     while True:
         await asyncio.sleep(TIDY_S)
-        if len(broker.jobs) < TIDY_JOBS_MAX:
+        if broker.jobs < TIDY_JOBS_MAX:
             gc.collect()
 
 

@@ -73,7 +73,7 @@ async def test_a_monitor_may_only_look(secured: Secured, message: messages.Messa
     await asyncio.wait_for(monitor.ended.wait(), 30)
     assert monitor.error is not None
     assert "of monitor/board has the wrong role: this needs admin" in monitor.error.message
-    assert len(secured.broker.jobs) == 5
+    assert secured.broker.jobs == 5
     assert not secured.broker.drained
     assert not client.ended.is_set()
 
@@ -139,7 +139,7 @@ async def test_jobs_of_a_client_can_be_taken_back(secured: Secured) -> None:
     assert done.message == "took back 1 jobs of client/ann"  # type: ignore[attr-defined]
     [ended] = await until(client, messages.Ended)
     assert ended.number == 2  # type: ignore[attr-defined]
-    assert JobId(next(iter(secured.broker.clients)), 2) not in secured.broker.jobs
+    assert 2 not in next(iter(secured.broker.clients.values())).jobs
     admin.connection.send(messages.CancelJobs("client/ann"))
     await until(client, messages.Ended, 5)
 
