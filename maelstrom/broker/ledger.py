@@ -65,15 +65,12 @@ class OldJob(NamedTuple):
     """If it ended, and its client did not hear so."""
 
 
-class _Change:
-    __slots__ = ("attempt", "is_forgotten", "outcome", "submit")
-
-    def __init__(self) -> None:
-        self.submit: Submit | None = None
-        """If it has not been written yet."""
-        self.attempt = 0
-        self.outcome: bytes | None = None
-        self.is_forgotten = False
+class _Change(msgspec.Struct, gc=False):
+    submit: Submit | None = None
+    """If it has not been written yet."""
+    attempt: int = 0
+    outcome: bytes | None = None
+    is_forgotten: bool = False
 
 
 class Ledger:
@@ -110,33 +107,37 @@ class Ledger:
 
     def submit(self, job: JobId, submit: Submit) -> None:
         """A job came."""
-        self._change(job).submit = submit
+        self._jobs[job] = _Change(submit)
 
     def assign(self, job: JobId, attempt: int) -> None:
         """A worker gets it."""
-        self._change(job).attempt = attempt
+        change = self._jobs.get(job)
+        if change is None:
+            self._jobs[job] = _Change(attempt=attempt)
+        else:
+            change.attempt = attempt
 
     def end(self, job: JobId, outcome: bytes) -> None:
         """It has an outcome, which its client is told now."""
-        self._change(job).outcome = outcome
+        change = self._jobs.get(job)
+        if change is None:
+            self._jobs[job] = _Change(outcome=outcome)
+        else:
+            change.outcome = outcome
 
     def forget(self, job: JobId) -> None:
         """Its client has heard of its end."""
         change = self._jobs.get(job)
-        if change is not None and change.submit is not None:
+        if change is None:
+            self._jobs[job] = _Change(is_forgotten=True)
+        elif change.submit is not None:
             del self._jobs[job]
         else:
-            self._change(job).is_forgotten = True
+            change.is_forgotten = True
 
     def keep(self, key: bytes, outcome: bytes | None) -> None:
         """A result is to be remembered, or, if there is none, forgotten."""
         self._results[key] = outcome
-
-    def _change(self, job: JobId) -> _Change:
-        change = self._jobs.get(job)
-        if change is None:
-            change = self._jobs[job] = _Change()
-        return change
 
     def take(self) -> "Taken":
         """Return all that waits; it waits no more."""
@@ -164,7 +165,8 @@ class Taken(NamedTuple):
         assigns: list[tuple[Value, ...]] = []
         ends: list[tuple[Value, ...]] = []
         forgets: list[tuple[int, int]] = []
-        for (client, number), change in ((_key(job), change) for job, change in self.jobs.items()):
+        for job, change in self.jobs.items():
+            client, number = job.client, job.number
             if change.is_forgotten:
                 forgets.append((client, number))
             elif change.submit is not None:
@@ -214,10 +216,6 @@ def _runs(places: list[tuple[int, int]]) -> list[tuple[Value, ...]]:
         else:
             runs.append((client, number, number))
     return [*runs]
-
-
-def _key(job: JobId) -> tuple[int, int]:
-    return job.client, job.number
 
 
 def read_job(row: tuple[int, int, bytes, int, bytes | None]) -> OldJob:

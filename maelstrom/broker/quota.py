@@ -70,19 +70,24 @@ class Quotas:
 
     def take_job(self, owner: str, size_bytes: int) -> None:
         """Count a job; raises Busy, and then it is not counted."""
-        usage = self._usage.setdefault(owner, _Usage())
-        if usage.jobs >= self.of(owner).jobs:
+        usage = self._usage.get(owner)
+        if usage is None:
+            usage = self._usage[owner] = _Usage()
+        quota = self.of(owner)
+        if usage.jobs >= quota.jobs:
             raise Busy(
                 f"the broker is busy: {owner} has {usage.jobs} jobs, and may have no more",
                 hint=f"submit fewer at a time, or have it raised: maelstrom-admin limit {owner}",
             )
-        if usage.spec_bytes + size_bytes > self.of(owner).spec_bytes:
+        if usage.spec_bytes + size_bytes > quota.spec_bytes:
             raise Busy(
                 f"the broker is busy: {owner} has jobs whose specs are of {usage.spec_bytes} "
                 f"bytes, and {size_bytes} more are too many",
                 hint=f"submit fewer at a time, or have it raised: maelstrom-admin limit {owner}",
             )
-        self._take_bytes(owner, usage, size_bytes)
+        if usage.size_bytes + size_bytes > quota.size_bytes:
+            raise _too_many_bytes(owner, usage, quota, size_bytes)
+        usage.size_bytes += size_bytes
         usage.jobs += 1
         usage.spec_bytes += size_bytes
 
@@ -94,16 +99,9 @@ class Quotas:
 
     def take_content(self, owner: str, size_bytes: int) -> None:
         """Count content that a client gives; raises Busy."""
-        self._take_bytes(owner, self._usage.setdefault(owner, _Usage()), size_bytes)
-
-    def _take_bytes(self, owner: str, usage: _Usage, size_bytes: int) -> None:
-        if usage.size_bytes + size_bytes > self.of(owner).size_bytes:
-            raise Busy(
-                f"the broker is busy: {owner} gave it {usage.size_bytes} bytes for its jobs, and "
-                f"{size_bytes} more are too many",
-                hint=f"the limit is {self.of(owner).size_bytes}; wait until jobs have ended, or "
-                f"have it raised: maelstrom-admin limit {owner}",
-            )
+        usage, quota = self._usage.setdefault(owner, _Usage()), self.of(owner)
+        if usage.size_bytes + size_bytes > quota.size_bytes:
+            raise _too_many_bytes(owner, usage, quota, size_bytes)
         usage.size_bytes += size_bytes
 
     def end_job(self, owner: str, size_bytes: int) -> None:
@@ -118,3 +116,12 @@ class Quotas:
         """Return a client's jobs and bytes."""
         usage = self._usage.get(owner, _Usage())
         return usage.jobs, usage.size_bytes
+
+
+def _too_many_bytes(owner: str, usage: _Usage, quota: Quota, size_bytes: int) -> Busy:
+    return Busy(
+        f"the broker is busy: {owner} gave it {usage.size_bytes} bytes for its jobs, and "
+        f"{size_bytes} more are too many",
+        hint=f"the limit is {quota.size_bytes}; wait until jobs have ended, or "
+        f"have it raised: maelstrom-admin limit {owner}",
+    )

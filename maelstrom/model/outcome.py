@@ -118,5 +118,7 @@ def blobs_of(outcome: Outcome) -> tuple[Digest, ...]:
     if not isinstance(outcome, Ran):
         return ()
     effects = outcome.effects
-    blobs = [effects.stdout.blob, effects.stderr.blob, *(file.blob for file in effects.files)]
-    return tuple(dict.fromkeys(blob for blob in blobs if blob is not None))
+    blobs = [stream.blob for stream in (effects.stdout, effects.stderr) if stream.blob is not None]
+    if effects.files:
+        blobs += [file.blob for file in effects.files if file.blob is not None]
+    return tuple(dict.fromkeys(blobs)) if blobs else ()
