@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+from collections.abc import Callable
 
 MACHINE = platform.machine()
 
@@ -68,24 +69,27 @@ _COMMON = {
 
 NUMBERS: dict[str, int] = (_AARCH64 if MACHINE == "aarch64" else _X86_64) | _COMMON
 
-_library = ctypes.CDLL(None, use_errno=True)
-_syscall = _library.syscall
-_syscall.restype = ctypes.c_long
-
 Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
+
+_ARGUMENTS_MAX = 6
+_library = ctypes.CDLL(None, use_errno=True)
+
+
+def _function(arguments: int) -> Callable[..., int]:
+    function = _library["syscall"]
+    function.restype = ctypes.c_long
+    # As a pointer passes a number of any sign, too; bare, its upper half would be left undefined.
+    function.argtypes = (ctypes.c_long, *(ctypes.c_void_p,) * arguments)
+    return function
+
+
+_functions = [_function(arguments) for arguments in range(_ARGUMENTS_MAX + 1)]
 
 
 def system_call(name: str, *arguments: Argument) -> int:
-    """Make the call and return its result; raises OSError.
-
-    Numbers are widened by hand: passed bare, ctypes would leave their upper halves undefined.
-    """
-    result: int = _syscall(NUMBERS[name], *map(_widen, arguments))
+    """Make the call and return its result; raises OSError."""
+    result = _functions[len(arguments)](NUMBERS[name], *arguments)
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), name)
     return result
-
-
-def _widen(argument: Argument) -> object:
-    return ctypes.c_long(argument) if isinstance(argument, int) else argument
