@@ -5,12 +5,14 @@ descriptors over and goes on.
 """
 
 import os
+import select
 import socket
 
 DESCRIPTORS_MAX = 200
 # The kernel counts what is under way against the user's limit of open files: a slot that is faster
 # than its other end must wait for it. The least it grants holds some five messages.
 SEND_BUFFER_BYTES = 1
+HOLD_S_MAX = 0.01
 
 
 class Disposal:
@@ -32,10 +34,18 @@ class Disposal:
 
 
 def serve_disposal(connection: socket.socket) -> None:
-    """Close what comes, until the slot is gone."""
+    """Close what comes, until the slot is gone.
+
+    Each a moment later: whoever closes his copy last has to wait, and that is not to be the slot.
+    """
+    held: list[int] = []
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, 1, DESCRIPTORS_MAX)
-        for descriptor in descriptors:
+        descriptors: list[int] = []
+        if not held or select.select([connection], [], [], HOLD_S_MAX)[0]:
+            # A slot that sends more has closed what it sent before.
+            message, descriptors, _, _ = socket.recv_fds(connection, 1, DESCRIPTORS_MAX)
+            if not message:
+                return
+        for descriptor in held:
             os.close(descriptor)
-        if not message:
-            return
+        held = descriptors

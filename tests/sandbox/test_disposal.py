@@ -2,8 +2,9 @@
 
 import os
 import socket
+import threading
 
-from maelstrom.sandbox.disposal import Disposal
+from maelstrom.sandbox.disposal import Disposal, serve_disposal
 
 
 def test_a_slot_waits_for_the_other_end() -> None:
@@ -25,3 +26,21 @@ def test_a_slot_waits_for_the_other_end() -> None:
         except BlockingIOError:
             pass
         assert 0 < count < 50
+
+
+def test_what_is_sent_is_held_until_the_slot_has_closed_its_own() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        server = threading.Thread(target=serve_disposal, args=(theirs,))
+        server.start()
+        reads, disposal = [], Disposal(ours)
+        for _ in range(2):
+            read, write = os.pipe()
+            reads.append(read)
+            disposal.dispose([write])
+        for read in reads:
+            # The end of what is read tells that no copy is left.
+            assert os.read(read, 1) == b""
+            os.close(read)
+        ours.close()
+        server.join()
