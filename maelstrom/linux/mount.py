@@ -61,8 +61,7 @@ def open_in_root(root: int, path: str) -> int:
 
     No symbolic link leads out of it.
     """
-    how = bytes(_How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT))
-    return system_call("openat2", root, os.fsencode(path), how, len(how))
+    return system_call("openat2", root, os.fsencode(path), _NAME_IN_ROOT, len(_NAME_IN_ROOT))
 
 
 def open_file_of_root(root: int, path: str, flags: int) -> int:
@@ -120,6 +119,9 @@ class _How(ctypes.Structure):
         ("mode", ctypes.c_uint64),
         ("resolve", ctypes.c_uint64),
     )
+
+
+_NAME_IN_ROOT = bytes(_How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT))
 
 
 class _Attributes(ctypes.Structure):

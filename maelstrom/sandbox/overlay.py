@@ -1,9 +1,9 @@
-"""Mount layers as one root, in the best way the kernel knows.
+"""Mount layers as one root.
 
-    1. `lowerdir+` (Linux 6.8): as many layers as we like
-    2. mount(2) with one option string (5.11), which ends at 4095 bytes without a word
+    1. mount(2) with one option string: a single call, which ends at 4095 bytes without a word
+    2. `lowerdir+` (Linux 6.8): a dozen calls for as many layers as we like, and a failure's reason
 
-The first refusal is remembered. Writes go to memory, or before Linux 6.6, whose tmpfs keeps no
+Writes go to memory, or before Linux 6.6, whose tmpfs keeps no
 user attributes, to a directory on disk. From some layers on, the plan asks for a stack: a read-only
 overlay that is the single lower one of each job's; where the layers lie on an overlay themselves
 the kernel refuses that third storey, and the layers are used one by one.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from maelstrom.linux import mount
 from maelstrom.sandbox.removal import remove_tree
-from maelstrom.sandbox.stage import STACKS_MAX, WRITABLE, new_tmpfs
+from maelstrom.sandbox.stage import OLD_WRITABLE, STACKS_MAX, WRITABLE, mount_tmpfs
 from maelstrom.sandbox.steps import LINUX_FINE_TIMES, LINUX_LAYER_LIST, Host
 
 OPTIONS_BYTES_MAX = 4095
@@ -48,7 +48,7 @@ class Overlays:
     def __init__(self, host: Host) -> None:
         identities = LayerIdentities(has_fine_times=host.linux >= LINUX_FINE_TIMES)
         self.identify = identities.identify
-        self.can_list = host.linux >= LINUX_LAYER_LIST
+        self._can_list = host.linux >= LINUX_LAYER_LIST
         self.can_nest = True
         self._is_on_disk = bool(host.uppers)
         self._numbers = itertools.count(1)
@@ -73,7 +73,7 @@ class Overlays:
 
     def mount_root(self, layers: tuple[str, ...], size_bytes: int) -> Upper:
         """Mount layers on /new over nothing written yet; /up holds /tmp and /dev/shm."""
-        mount.attach(new_tmpfs(size_bytes, 0o755), "/up")
+        mount_tmpfs("/up", size_bytes, 0o755)
         place = "/up"
         if self._is_on_disk:
             place = f"/uppers/{next(self._numbers)}"
@@ -114,24 +114,13 @@ class Overlays:
             self._stacks.clear()
 
     def _mount(self, lowers: list[str], upper: str, target: str) -> None:
-        """Try the better way, then the older one; without `upper` it is read-only."""
-        if self.can_list:
-            try:
-                mount.attach(_new_overlay(lowers, upper), target)
-            except OSError as error:
-                if error.errno not in _REFUSED:
-                    raise
-                newer = error
-            else:
-                return
-            try:
-                _mount_by_string(lowers, upper, target)
-            except OSError:
-                # Not a matter of the way, and the newer one explains itself better.
-                raise newer from None
-            self.can_list = False
-        else:
-            _mount_by_string(lowers, upper, target)
+        """Try the short way, then the long one; without `upper` it is read-only."""
+        try:
+            _mount_by_string(lowers, upper, target, is_on_disk=self._is_on_disk)
+        except OSError:
+            if not self._can_list:
+                raise
+            mount.attach(_new_overlay(lowers, upper), target)
 
 
 class LayerIdentities:
@@ -182,20 +171,33 @@ def _new_overlay(lowers: list[str], upper: str) -> int:
         os.close(file_system)
 
 
-def _mount_by_string(lowers: list[str], upper: str, target: str) -> None:
+def can_list_layers() -> bool:
+    """Whether the kernel takes any number of layers."""
+    file_system = mount.open_file_system(b"overlay")
+    try:
+        mount.set_string(file_system, b"lowerdir+", b"/empty")
+    except OSError:
+        return False
+    finally:
+        os.close(file_system)
+    return True
+
+
+def _mount_by_string(lowers: list[str], upper: str, target: str, *, is_on_disk: bool) -> None:
     # Relative paths keep the string short.
     os.chdir("/layers")
     try:
         names = ":".join(lower.removeprefix("/layers/") for lower in reversed(lowers))
         options = f"lowerdir={names},userxattr"
         if upper:
-            # An upper is used once. On disk, ending its overlay would else write out all of that.
-            options += f",upperdir={upper}/u,workdir={upper}/w,volatile"
+            options += f",upperdir={upper}/u,workdir={upper}/w"
+        if upper and is_on_disk:
+            # It is used once; ending its overlay would else write out all of it.
+            options += ",volatile"
         if len(options) > OPTIONS_BYTES_MAX:
             words = f"{len(lowers)} layers are too many for a kernel before Linux 6.8"
             raise OverlayError(errno.E2BIG, words)
-        flags = mount.OLD_NO_SETUID | mount.OLD_NO_DEVICES | mount.OLD_NO_ACCESS_TIMES
-        mount.mount(b"overlay", os.fsencode(target), b"overlay", flags, os.fsencode(options))
+        mount.mount(b"overlay", os.fsencode(target), b"overlay", OLD_WRITABLE, os.fsencode(options))
     finally:
         os.chdir("/")
 

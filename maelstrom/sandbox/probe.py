@@ -12,7 +12,7 @@ from functools import partial
 
 from maelstrom.linux import namespace, network, process
 from maelstrom.sandbox import steps
-from maelstrom.sandbox.overlay import Overlays
+from maelstrom.sandbox.overlay import Overlays, can_list_layers
 from maelstrom.sandbox.root import Root, RootBuilder
 from maelstrom.sandbox.stage import StageError, give_up_powers, leave_host, make_home
 
@@ -74,7 +74,7 @@ def _try_slot(host: steps.Host) -> None:
     _attempt("loopback", "switch the loopback device on", lambda: network.set_loopback(is_up=True))
     _attempt("ipc", "leave an IPC namespace", lambda: namespace.unshare(namespace.NEW_IPC))
     if _attempt("overlay", "mount an overlay", lambda: _mount(builder, root)):
-        can_list = overlays.can_list
+        can_list = host.linux >= steps.LINUX_LAYER_LIST and can_list_layers()
         options: tuple[tuple[str, steps.Step], ...] = (
             ("sys", steps.MountSys("/sys")),
             ("terminals", steps.MountPseudoTerminals("/pts")),

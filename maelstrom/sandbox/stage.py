@@ -33,6 +33,7 @@ PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 # Of what jobs may write to. Who only looks must leave no trace for the next job.
 WRITABLE = mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES | mount.ATTRIBUTE_NO_ACCESS_TIMES
+OLD_WRITABLE = mount.OLD_NO_SETUID | mount.OLD_NO_DEVICES | mount.OLD_NO_ACCESS_TIMES
 # What the jobs of one slot may have at a time of each kind of namespace; all users of the host have
 # some ten thousand between them.
 NAMESPACES_MAX = 256
@@ -162,13 +163,27 @@ def new_tmpfs(size_bytes: int, mode: int) -> int:
     """Return a detached file system in memory."""
     file_system = mount.open_file_system(b"tmpfs")
     try:
-        mount.set_string(file_system, b"size", b"%d" % size_bytes)
-        # A file costs the kernel about a kilobyte that `size` does not count.
-        mount.set_string(file_system, b"nr_inodes", b"%d" % (1024 + size_bytes // 2048))
-        mount.set_string(file_system, b"mode", b"%o" % mode)
+        for key, value in _tmpfs_options(size_bytes, mode).items():
+            mount.set_string(file_system, key, value)
         return mount.create(file_system, WRITABLE)
     finally:
         os.close(file_system)
+
+
+def mount_tmpfs(target: str, size_bytes: int, mode: int) -> None:
+    """Mount a file system in memory, by a single call."""
+    options = _tmpfs_options(size_bytes, mode)
+    words = b",".join(b"%s=%s" % option for option in options.items())
+    mount.mount(b"tmpfs", os.fsencode(target), b"tmpfs", OLD_WRITABLE, words)
+
+
+def _tmpfs_options(size_bytes: int, mode: int) -> dict[bytes, bytes]:
+    return {
+        b"size": b"%d" % size_bytes,
+        # A file costs the kernel about a kilobyte that `size` does not count.
+        b"nr_inodes": b"%d" % (1024 + size_bytes // 2048),
+        b"mode": b"%o" % mode,
+    }
 
 
 def new_proc() -> int:
