@@ -1,37 +1,8 @@
-"""How much memory the processes of a PID namespace hold, and what is left in one for IPC."""
+"""How much memory the processes of a PID namespace hold."""
 
 import os
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_ATTACHED, _RESIDENT = 6, 14
-
-
-class SharedMemory:
-    """The System V segments of the IPC namespace we are in when this is made."""
-
-    def __init__(self, proc: str) -> None:
-        try:
-            self._list = os.open(f"{proc}/sysvipc/shm", os.O_RDONLY)
-        except FileNotFoundError:
-            # A kernel without them.
-            self._list = os.open("/dev/null", os.O_RDONLY)
-
-    def detached_bytes(self) -> int:
-        """Sum what is held by no process, and so is counted nowhere else."""
-        content = b""
-        # The kernel gives a page of it at a time.
-        while page := os.pread(self._list, 65536, len(content)):
-            content += page
-        total = 0
-        for line in content.splitlines()[1:]:
-            fields = line.split()
-            if fields[_ATTACHED] == b"0":
-                total += int(fields[_RESIDENT]) + int(fields[_RESIDENT + 1])
-        return total
-
-    def close(self) -> None:
-        """Let go of the list, and with it of the namespace."""
-        os.close(self._list)
 
 
 def held_bytes(proc: str, spared: frozenset[str]) -> int:

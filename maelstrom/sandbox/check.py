@@ -42,7 +42,7 @@ TITLES = {
     "terminals": "pseudo-terminals",
     "message queues": "message queues",
     "loopback": "a loopback device",
-    "ipc": "a new IPC namespace for each job",
+    "ipc": "IPC namespaces of our own",
     "overlay": "layers as a root (overlay)",
     "layer list": "roots of any number of layers",
     "powers": "a host name, limits and a system call filter",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from maelstrom.linux.ipc import IpcObjects
 from maelstrom.sandbox.job import OOM_SCORE_JOB, OOM_SCORE_SLOT, Process, reap_all
 from maelstrom.sandbox.root import PackedSteps, Root
 from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
@@ -88,13 +89,15 @@ class FromTemplate:
             return False
         return key is not None and key not in self._refused
 
-    def start(self, step: Spawn, root: Root, streams: tuple[int, ...]) -> Process | None:
-        """Start the job that was chosen in a root.
+    def start(
+        self, step: Spawn, root: Root, streams: tuple[int, ...], objects: IpcObjects
+    ) -> Process | None:
+        """Start the job that was chosen in a root; it may leave no such objects.
 
         None where it must start by itself, which will tell why if it cannot.
         """
         try:
-            template = self._template or self._make(step)
+            template = self._template or self._make(step, objects)
             template.get_ready(self._roots.leave, self._channel)
             template.move_to(root, self._roots.leave)
             pid, descriptor = self._fork(template, step, streams)
@@ -120,7 +123,7 @@ class FromTemplate:
         template.close()
         self._roots.drop(template.own_root)
 
-    def _make(self, step: Spawn) -> Template:
+    def _make(self, step: Spawn, objects: IpcObjects) -> Template:
         null = os.open("null", os.O_RDWR, dir_fd=self._devices)
         root = None
         try:
@@ -130,7 +133,7 @@ class FromTemplate:
             os.pwrite(self._files.oom_score, OOM_SCORE_JOB, 0)
             try:
                 with _one_process_more():
-                    self._template = Template(step, null, root)
+                    self._template = Template(step, null, root, objects)
             finally:
                 os.pwrite(self._files.oom_score, OOM_SCORE_SLOT, 0)
             return self._template

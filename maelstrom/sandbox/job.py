@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from maelstrom.linux import memory
+from maelstrom.linux.ipc import IpcObjects
 from maelstrom.sandbox.channel import Channel
 from maelstrom.sandbox.diagnosis import Words, explain_start, find_program
 from maelstrom.sandbox.room import Room
@@ -217,7 +218,9 @@ def _spawn_with_few_files(step: Spawn, path: bytes, streams: tuple[int, ...], fe
 class Watcher:
     """Looks after one running job until nothing of it is left."""
 
-    def __init__(self, process: Process, pipes: Pipes, watch: Watch, channel: Channel) -> None:
+    def __init__(
+        self, process: Process, pipes: Pipes, watch: Watch, channel: Channel, objects: IpcObjects
+    ) -> None:
         self._process = process
         self._watch = watch
         self._channel = channel
@@ -232,8 +235,7 @@ class Watcher:
         self._spared = frozenset(("1", str(template.pid)) if template else ("1",))
         self.room: Room | None = None
         """What the job may write to, if it has no bound of its own."""
-        # Opened now: the slot leaves the job's IPC namespace while the job runs.
-        self._shared_memory = memory.SharedMemory("/proc")
+        self._objects = objects
 
     def run(self) -> Ended:
         """Wait for the end, bring it about where it must be, and clean up after it."""
@@ -242,7 +244,6 @@ class Watcher:
             duration_s = time.monotonic() - self._process.started_s
             status, usage = self._finish()
         finally:
-            self._shared_memory.close()
             if self.room is not None:
                 self.room.close()
         for descriptor, capture in self._captures.items():
@@ -298,7 +299,7 @@ class Watcher:
         return bool(excess)
 
     def _has_too_much(self) -> bool:
-        shared = self._shared_memory.detached_bytes()
+        shared = self._objects.detached_bytes()
         held = memory.held_bytes("/proc", self._spared) + shared
         if held > self._watch.memory_bytes_max:
             held = memory.proportional_bytes("/proc", self._spared) + shared

@@ -49,7 +49,6 @@ from maelstrom.sandbox.steps import (
     SpawnForked,
     Step,
     SwitchLoopback,
-    UnshareIpc,
     UnshareMounts,
     Watch,
     pack,
@@ -95,9 +94,7 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
     """
     limits = spec.limits
     is_local = spec.network is Network.LOCAL
-    before: tuple[Step, ...] = (UnshareIpc(),)
-    if not is_local:
-        before += (SwitchLoopback(spec.network is Network.LOOPBACK),)
+    loopback = SwitchLoopback(spec.network is Network.LOOPBACK)
     is_captured = spec.root is RootFileSystem.CAPTURED
     memory_bytes_max = limits.memory_bytes_max or defaults.memory_bytes_max
     write_bytes_max = limits.write_bytes_max or defaults.write_bytes_max
@@ -116,7 +113,7 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
             is_one_shot=spec.has_powers or spec.terminal is not None,
             is_grouped=defaults.is_grouped,
         ),
-        before=before,
+        before=() if is_local else (loopback,),
         root=_root(spec, tuple(layers), write_bytes_max),
         start=(EnterDirectory(spec.working_directory), _start(spec, layers, defaults)),
         watch=Watch(

@@ -13,6 +13,7 @@ import select
 import traceback
 
 from maelstrom.linux import namespace, network
+from maelstrom.linux.ipc import IpcObjects
 from maelstrom.sandbox import steps
 from maelstrom.sandbox.bearing import Bearing
 from maelstrom.sandbox.channel import RETIRED, Channel
@@ -70,7 +71,7 @@ class Slot:
         self._sockets = network.SocketCounts("/proc/self") if self._has_own_network else None
         self._is_loopback_up = False
         self._is_root_reusable = False
-        self._has_fresh_ipc = True
+        self._objects = IpcObjects("/proc")
         self._terminal = -1
         self._pipes: Pipes | None = None
         self._bearing: Bearing | None = None
@@ -109,14 +110,14 @@ class Slot:
         if self._terminal >= 0:
             self._run_on_terminal(started, pipes, looks_after)
             return
-        watcher = Watcher(started, pipes, looks_after, self._channel)
+        watcher = Watcher(started, pipes, looks_after, self._channel, self._objects)
         watcher.room = self._room()
         self._foresee(root)  # type: ignore[arg-type]
         try:
             ended = watcher.run()
         except StatusLost:
             # It has killed what it is a fork of: let it try that on its own.
-            self._from_template.drop()
+            self._replace_ipc()
             self._roots.drop(self._root)
             os.close(started.descriptor)
             pipes.close()
@@ -130,7 +131,9 @@ class Slot:
         pipes.close()
 
     def _run_on_terminal(self, started: Process, pipes: Pipes, watch: steps.Watch) -> None:
-        watcher = TerminalWatcher(started, self._terminal, pipes, watch, self._channel)
+        watcher = TerminalWatcher(
+            started, self._terminal, pipes, watch, self._channel, self._objects
+        )
         watcher.room = self._room()
         self._channel.send(("ended", *watcher.run()))
 
@@ -163,6 +166,9 @@ class Slot:
             self._roots.give_back(self._root, is_reusable=self._is_root_reusable)
             self._root = None
         self._from_template.clean()
+        # A root that is used once may have shown the queues.
+        if not (self._is_root_reusable and self._objects.is_untouched()):
+            self._replace_ipc()
         own = TEMPLATE_SOCKETS if self._from_template.template is not None else 0
         is_silent = not self._is_loopback_up
         if self._sockets is not None and not self._sockets.is_clean(own, is_silent=is_silent):
@@ -242,10 +248,11 @@ class Slot:
             root = self._roots.take(made_of) or self._roots.make(made_of)
         except OSError:
             return None
-        started = self._from_template.start(program, root, ends)
+        started = self._from_template.start(program, root, ends, self._objects)
         if started is None:
             self._roots.drop(root)
-            # It may have begun, and written something, before it took its template along.
+            # It may have begun, and left something, before it took its template along.
+            self._replace_ipc()
             self._pipes.close()
             self._pipes = None
         else:
@@ -254,22 +261,14 @@ class Slot:
 
     def _foresee(self, made_of: PackedSteps) -> None:
         """Do for the next job what can be done while this one runs."""
-        self._has_fresh_ipc = False
         # Where it fails, the next job's step tells of it.
         with contextlib.suppress(OSError):
             self._pipes = Pipes.open()
-            if self._from_template.template is None:
-                namespace.unshare(namespace.NEW_IPC)
-                self._has_fresh_ipc = True
         if self._is_root_reusable:
             self._roots.foresee(made_of)
 
     def _prepare(self, step: steps.Step) -> None:
         match step:
-            case steps.UnshareIpc():
-                # A template's is proven empty after each job.
-                if not self._has_fresh_ipc and self._from_template.template is None:
-                    namespace.unshare(namespace.NEW_IPC)
             case steps.SwitchLoopback(is_up=is_up):
                 self._switch_loopback(is_up=is_up)
             case _:
@@ -293,6 +292,17 @@ class Slot:
         except OSError as error:
             # Whatever a job leaves in it would not be seen.
             raise Surprise(f"cannot look at a new network: {error.strerror}") from error
+        before.close()
+
+    def _replace_ipc(self) -> None:
+        # A template would keep the old one.
+        self._from_template.drop()
+        namespace.unshare(namespace.NEW_IPC)
+        before = self._objects
+        try:
+            self._objects = IpcObjects("/proc")
+        except OSError as error:
+            raise Surprise(f"cannot look at new IPC objects: {error.strerror}") from error
         before.close()
 
     def _launch(self, step: steps.Step) -> Process | None:

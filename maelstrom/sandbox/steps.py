@@ -15,14 +15,6 @@ LINUX_LAYER_LIST = (6, 8)
 LINUX_FINE_TIMES = (6, 13)
 
 
-class UnshareIpc(NamedTuple):
-    """Leave behind all System V objects and message queues."""
-
-    @property
-    def text(self) -> str:
-        return "make a new IPC namespace"
-
-
 class SwitchLoopback(NamedTuple):
     """Switch the loopback device on or off."""
 
@@ -239,8 +231,7 @@ class SpawnForked(NamedTuple):
 
 
 Step = (
-    UnshareIpc
-    | SwitchLoopback
+    SwitchLoopback
     | MountStack
     | UnshareMounts
     | MountRoot

@@ -69,9 +69,10 @@ class Usage(NamedTuple):
 class Template:
     """One template; made in its root, from which it keeps its files."""
 
-    def __init__(self, step: Spawn, null: int, own_root: Root) -> None:
+    def __init__(self, step: Spawn, null: int, own_root: Root, objects: IpcObjects) -> None:
         """Start the program; raises OSError."""
         self.own_root = own_root
+        self._objects = objects
         self._seen: Root | None = None
         """Where it is now."""
         self.is_spent = False
@@ -79,8 +80,6 @@ class Template:
         self._files: list[int] = []
         self._content: list[bytes] = []
         with contextlib.ExitStack() as undone:
-            self._objects = IpcObjects("/proc")
-            undone.callback(self._objects.close)
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._connection = undone.enter_context(ours)
             with theirs:
@@ -156,7 +155,7 @@ class Template:
     def is_as_new(self) -> bool:
         """Whether its forks will be like the first one."""
         return (
-            self._objects.is_empty()
+            self._objects.is_untouched()
             and Bearing.of(self.pid) == self._bearing
             and self._read_files() == self._content
         )
@@ -169,7 +168,7 @@ class Template:
         place = f"/proc/{self.pid}"
         is_plain = (
             self.is_alone()
-            and self._objects.is_empty()
+            and self._objects.is_untouched()
             and set(os.listdir(f"{place}/fdinfo")) == _DESCRIPTORS
             and len(os.listdir(f"{place}/task")) == 1
             and not _shares_memory(f"{place}/maps")
@@ -192,7 +191,6 @@ class Template:
     def close(self) -> None:
         """Let go of it."""
         self._connection.close()
-        self._objects.close()
         for descriptor in (self._descriptor, *self._files):
             os.close(descriptor)
 

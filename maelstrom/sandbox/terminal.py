@@ -5,6 +5,7 @@ import os
 import select
 import time
 
+from maelstrom.linux.ipc import IpcObjects
 from maelstrom.sandbox.channel import Channel
 from maelstrom.sandbox.forked import resize
 from maelstrom.sandbox.job import READ_BYTES, Pipes, Process, Watcher, WorkerGone
@@ -18,9 +19,15 @@ class TerminalWatcher(Watcher):
     """As for any job, but all output comes from its terminal and is passed on at once."""
 
     def __init__(
-        self, process: Process, terminal: int, pipes: Pipes, watch: Watch, channel: Channel
+        self,
+        process: Process,
+        terminal: int,
+        pipes: Pipes,
+        watch: Watch,
+        channel: Channel,
+        objects: IpcObjects,
     ) -> None:
-        super().__init__(process, pipes, watch, channel)
+        super().__init__(process, pipes, watch, channel, objects)
         self._terminal = terminal
         self._typed = bytearray()
 

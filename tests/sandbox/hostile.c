@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -68,6 +69,17 @@ static int leave_ipc(void) {
 static int find_ipc(void) {
     say("shm", shmget(4711, 0, 0));
     return say("msg", msgget(4711, 0));
+}
+
+static int use_queue(void) {
+    mqd_t queue = mq_open("/passing", O_CREAT | O_RDWR, 0666, NULL);
+    return queue < 0 || mq_unlink("/passing") < 0;
+}
+
+static int say_ipc(void) {
+    struct stat status;
+    if (stat("/proc/self/ns/ipc", &status) < 0) return 1;
+    return printf("%lu\n", status.st_ino) < 0;
 }
 
 static int bind_abstract(void) {
@@ -298,6 +310,8 @@ int main(int argc, char **argv) {
     WAY("leave-daemon", leave_daemon());
     WAY("leave-ipc", leave_ipc());
     WAY("find-ipc", find_ipc());
+    WAY("use-queue", use_queue());
+    WAY("say-ipc", say_ipc());
     WAY("bind-abstract", bind_abstract());
     WAY("loopback", loopback(atoi(with)));
     WAY("connect", connect_to(atoi(with)));

@@ -35,7 +35,6 @@ from maelstrom.sandbox.steps import (
     Spawn,
     Step,
     SwitchLoopback,
-    UnshareIpc,
     UnshareMounts,
     Watch,
     pack,
@@ -99,9 +98,9 @@ def test_many_layers_are_stacked(count: int, is_stacked: bool) -> None:
 
 
 NETWORKS: dict[Network, list[Step]] = {
-    Network.DISABLED: [UnshareIpc(), SwitchLoopback(False)],
-    Network.LOOPBACK: [UnshareIpc(), SwitchLoopback(True)],
-    Network.LOCAL: [UnshareIpc()],
+    Network.DISABLED: [SwitchLoopback(False)],
+    Network.LOOPBACK: [SwitchLoopback(True)],
+    Network.LOCAL: [],
 }
 
 

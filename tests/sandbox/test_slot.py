@@ -201,6 +201,18 @@ def test_ipc_objects_do_not_stay(sandbox: Sandbox) -> None:
     assert answers(sandbox.run("/t", "find-ipc")) == {"shm": "ENOENT", "msg": "ENOENT"}
 
 
+def test_an_ipc_namespace_stays_until_it_is_used(sandbox: Sandbox) -> None:
+    for command, mounts, changes in (
+        (("/t", "true"), (), False),
+        (("/t", "leave-ipc"), (), True),
+        (("/t", "use-queue"), (), True),
+        (("/t", "true"), (MessageQueue(),), True),
+    ):
+        before = text(sandbox.run("/t", "say-ipc"))
+        assert text(sandbox.run(*command, mounts=mounts)) == ""
+        assert (text(sandbox.run("/t", "say-ipc")) != before) == changes, command
+
+
 def test_sockets_do_not_stay(sandbox: Sandbox) -> None:
     for _ in range(2):
         assert answers(sandbox.run("/t", "bind-abstract")) == {"bind": "ok"}
