@@ -51,6 +51,7 @@ _WORKER = {
     **_HOST,
     "slots": schema.slots,
     "resources": schema.resources,
+    "labels": schema.labels,
     "identities": schema.flag,
 }
 
@@ -83,6 +84,7 @@ class WorkerRole:
     slots: int = 0
     store_size_bytes: int = 10 << 30
     resources: tuple[tuple[str, int], ...] = ()  # What jobs may ask for besides slots.
+    labels: tuple[str, ...] = ()  # What jobs may require its host to be.
     has_identities: bool = False  # Its jobs may have several users and groups.
 
 
@@ -207,6 +209,7 @@ def _workers(source: Source, tables: object, ssh: Mapping[str, Any]) -> Iterator
             slots=values.get("slots"),
             store_size_bytes=values.get("store_size"),
             resources=values.get("resources"),
+            labels=values.get("labels"),
             has_identities=values.get("identities"),
         )
         yield Host(name, _login(values, ssh), worker=WorkerRole(name, **given))

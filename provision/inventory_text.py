@@ -35,6 +35,7 @@ host = "10.0.0.2"
 #slots = 8                 # cases at a time; without it one for each CPU
 #store_size = "10G"
 #resources = { gpu = 2 }   # what cases may ask for besides a slot
+#labels = ["arch=x86"]     # what cases may require the host to be
 #identities = true         # cases may have several users and groups in their container
 
 [workers.w2]

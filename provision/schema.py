@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maelstrom.errors import UserError
+from maelstrom.model.label import is_label
 from provision.toml_lines import Path, line_of
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -100,6 +101,17 @@ def resources(value: object) -> tuple[tuple[str, int], ...]:
         if not is_amount or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) or name == "slots":
             raise ValueError(expected)
     return tuple(sorted(value.items()))
+
+
+def labels(value: object) -> tuple[str, ...]:
+    """Read what a host is called for jobs that require it, such as `["arch=x86", "fast"]`."""
+    expected = 'write a list of words, such as `["arch=x86", "fast"]`'
+    if not isinstance(value, list):
+        raise ValueError(expected)
+    for word in value:
+        if not isinstance(word, str) or not is_label(word):
+            raise ValueError(expected)
+    return tuple(sorted(set(value)))
 
 
 def flag(value: object) -> bool:

@@ -9,7 +9,8 @@ from provision.certificates import days_left, warning
 from provision.facts import Facts, UnitState
 from provision.inventory import Host
 
-_HEADS = ("host", "role", "version", "unit", "restarts", "clock", "certificate", "slots", "free")
+_HEADS = ("host", "role", "version", "unit", "restarts", "clock", "certificate", "slots", "free",
+          "labels")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Row:
     free_bytes: int
     status: str
     warning: str = ""
+    labels: tuple[str, ...] = ()
 
     @property
     def is_well(self) -> bool:
@@ -54,6 +56,7 @@ def rows(host: Host, facts: Facts, offset_s: float, now: datetime) -> list[Row]:
                 free_bytes=facts.disk_free_bytes.get("/var/lib", 0),
                 status=unit.status,
                 warning=_warning(role, facts, now),
+                labels=host.worker.labels if role == "worker" and host.worker else (),
             )
         )
     return found
@@ -89,6 +92,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "-" if days is None else "expired" if days <= 0 else f"{days:.0f} days",
         "-" if row.slots is None else str(row.slots),
         f"{row.free_bytes / (1 << 30):.1f} GiB",
+        " ".join(row.labels) or "-",
     )
 
 

@@ -162,6 +162,8 @@ def _config(role: str, host: Host, inventory: Inventory) -> str:
             values["slots"] = host.worker.slots
         if host.worker.resources:
             values["resources"] = ",".join(f"{name}={n}" for name, n in host.worker.resources)
+        if host.worker.labels:
+            values["labels"] = ",".join(host.worker.labels)
     values |= {
         "identity": layout.tls(role),
         "store": f"{layout.state(role)}/store",

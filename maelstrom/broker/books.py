@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import JobId, WorkerId
+from maelstrom.model.label import LABEL, labels_of
 
 EXCLUSIVE = "exclusive:"
 """How the name of a resource begins of which there is one for each client."""
@@ -32,6 +33,8 @@ class Shape(NamedTuple):
     """Whether it gets a worker of its own, as one that may have killed others does."""
     groups: tuple[str, ...] = ()
     """Of each of these, one job of a client runs at a time, wherever."""
+    labels: tuple[str, ...] = ()
+    """The names of the resources that a worker must have, and keeps."""
     avoids: WorkerId | None = None
     """While it is queued: who failed it, and does not get it while there is another."""
 
@@ -44,7 +47,9 @@ class Shape(NamedTuple):
         if self.is_alone:
             return "a worker of its own"
         slots = "a slot" if self.slots == 1 else f"{self.slots} slots"
-        return ", ".join([slots, *(f"{amount} of `{name}`" for name, amount in self.tokens)])
+        tokens = (f"{amount} of `{name}`" for name, amount in self.tokens)
+        labels = (f"the label `{label}`" for label in labels_of(self.labels))
+        return ", ".join([slots, *tokens, *labels])
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Shape":
         """A copied core knows PLAIN by identity, too."""
@@ -62,14 +67,19 @@ def shape_of(resources: tuple[tuple[str, int], ...]) -> Shape:
     slots = 1
     tokens = []
     groups = []
+    labels = []
     for name, amount in resources:
         if name == "slots":
             slots = amount
         elif name.startswith(EXCLUSIVE):
             groups.append(name)
+        elif name.startswith(LABEL):
+            labels.append(name)
         else:
             tokens.append((name, amount))
-    shape = Shape(slots, tuple(sorted(tokens)), groups=tuple(sorted(groups)))
+    shape = Shape(
+        slots, tuple(sorted(tokens)), groups=tuple(sorted(groups)), labels=tuple(sorted(labels))
+    )
     return PLAIN if shape == PLAIN else shape
 
 
@@ -174,8 +184,13 @@ class Worker:
             return self.used < self.slots + self.prefetch
         return self.used + shape.slots <= self.slots and self._has_tokens(shape)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return what jobs may require of it, and do not use up."""
+        return labels_of(self.tokens)
+
     def _has_tokens(self, shape: Shape) -> bool:
-        return not shape.tokens or all(
+        return self.has_labels(shape) and all(
             self.free.get(name, 0) >= amount for name, amount in shape.tokens
         )
 
@@ -185,9 +200,15 @@ class Worker:
 
     def could_fit(self, shape: Shape) -> bool:
         """Whether there would be room for it if nothing else was here."""
-        return shape.slots <= self.slots and all(
-            self.tokens.get(name, 0) >= amount for name, amount in shape.tokens
+        return (
+            shape.slots <= self.slots
+            and all(self.tokens.get(name, 0) >= amount for name, amount in shape.tokens)
+            and self.has_labels(shape)
         )
+
+    def has_labels(self, shape: Shape) -> bool:
+        """Whether it is one of those that are meant."""
+        return all(name in self.tokens for name in shape.labels)
 
     def has_turn_for(self, job: Job) -> bool:
         """Whether a job of one slot that fits would begin at once, or may be sent ahead."""

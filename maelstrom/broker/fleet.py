@@ -108,6 +108,14 @@ class Fleet:
             self._possible[shape] = known
         return known
 
+    def largest(self, shape: Shape) -> str:
+        """Say for a person how much there is of what a job needs that nobody could run."""
+        workers = self.workers.values()
+        if any(worker.has_labels(shape) for worker in workers):
+            return f"the largest worker has {max(worker.slots for worker in workers)} slots"
+        known = sorted({label for worker in workers for label in worker.labels})
+        return f"the labels of workers are {', '.join(known)}" if known else "no worker has a label"
+
     @property
     def is_full(self) -> bool:
         """Whether nobody has room for a job of one slot."""

@@ -181,13 +181,12 @@ class Scheduler:
         doomed = {s for s in self._queue.shapes() if not self._fleet.is_possible(s)}
         done: list[Instruction] = []
         for job in self._queue.take(doomed) if doomed else ():
-            largest = max(worker.slots for worker in self._workers.values())
             self._forget(job)
             done.append(
                 Fail(
                     job.name,
                     f"no worker accepts a job that needs {job.shape}",
-                    f"the largest worker has {largest} slots",
+                    self._fleet.largest(job.shape),
                     is_clients_fault=True,
                 )
             )

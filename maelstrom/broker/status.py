@@ -33,6 +33,7 @@ class WorkerState(msgspec.Struct, frozen=True):
     """Jobs that were sent and wait for a slot there."""
     state: str
     """here, draining, or absent."""
+    labels: tuple[str, ...] = ()
 
 
 class ClientState(msgspec.Struct, frozen=True):
@@ -144,6 +145,7 @@ class Observer:
                     running,
                     len(books.jobs) - running,
                     kind,
+                    books.labels,
                 )
             )
         return tuple(sorted(found, key=lambda worker: worker.name))

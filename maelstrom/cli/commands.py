@@ -13,7 +13,7 @@ from maelstrom import __version__, places
 from maelstrom.broker.quota import JOBS_MAX, Quota
 from maelstrom.cli import logs
 from maelstrom.cli.config import Program
-from maelstrom.cli.options import AddressType, SizeType, read_resources
+from maelstrom.cli.options import AddressType, SizeType, read_labels, read_resources
 from maelstrom.sandbox.pool import service_user
 from maelstrom.store.disk import DiskStore
 from maelstrom.trust.identity import Role
@@ -252,6 +252,12 @@ def broker(
     default="",
     help="What jobs may ask for besides slots, and how much of it this host has: `gpu=2,scope=1`.",
 )
+@click.option(
+    "--labels",
+    metavar="WORD,...",
+    default="",
+    help="What this host is, for jobs that require it: `arch=x86,fast`.",
+)
 @_store("worker")
 @_store_size
 @click.option(
@@ -271,6 +277,7 @@ def worker(
     identity: Path,
     slots: int,
     resources: str,
+    labels: str,
     store: Path,
     store_size: int,
     join: IO[str] | None,
@@ -302,4 +309,5 @@ def worker(
         enrol(broker, identity, join.read(), name or os.uname().nodename)
     tls = _open_tls(broker, identity, Role.WORKER)
     kept = DiskStore(store, size_bytes_max=store_size, owner=service_user())
-    asyncio.run(serve_address(kept, slots, broker, tls, read_resources(resources)))
+    has = (*read_resources(resources), *read_labels(labels))
+    asyncio.run(serve_address(kept, slots, broker, tls, has))

@@ -80,9 +80,10 @@ def status(broker: Address | None, identity: Path | None, is_json: bool) -> None
     if state.ending:
         click.echo(f"broker   {state.ending}")
     for worker in state.workers:
+        labels = f", {' '.join(worker.labels)}" if worker.labels else ""
         click.echo(
             f"worker   {worker.name:20} {worker.state:9} {worker.running}/{worker.slots} slots, "
-            f"{worker.ahead} ahead, {worker.peer}"
+            f"{worker.ahead} ahead, {worker.peer}{labels}"
         )
     for client in state.clients:
         absent = ", absent" if client.is_absent else ""

@@ -5,6 +5,7 @@ import re
 import click
 
 from maelstrom.errors import UserError
+from maelstrom.model.label import as_resources, is_label
 from maelstrom.wire.address import Address, parse
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -51,3 +52,12 @@ def read_resources(text: str) -> tuple[tuple[str, int], ...]:
             raise click.UsageError(f"`{part}` is not a resource: write NAME=N, as in `gpu=2`")
         found[name] = int(amount)
     return tuple(sorted(found.items()))
+
+
+def read_labels(text: str) -> tuple[tuple[str, int], ...]:
+    """Read `arch=x86,fast` as resources; raises a usage error."""
+    labels = [part.strip() for part in text.split(",") if part]
+    for label in labels:
+        if not is_label(label):
+            raise click.UsageError(f"`{label}` is not a label: write a word, as in `arch=x86,fast`")
+    return as_resources(labels)

@@ -5,6 +5,7 @@ A job is a table with the fields of a spec, except that
     layers        are recipes, as in an SConstruct; without any, the program of this host is one
     environment   is a table, added to what every container has
     resources     is a table
+    labels        are words that the worker must have
     stdin         is text
 
 and that `priority` and `estimate_s`, which help to schedule it, may be there too.
@@ -24,6 +25,7 @@ from maelstrom.errors import SpecError
 from maelstrom.layers import system
 from maelstrom.layers.build import BuiltLayer, Hasher
 from maelstrom.model.environment import CONTAINER_ENVIRONMENT
+from maelstrom.model.label import as_resources, is_label
 from maelstrom.model.spec import JobSpec
 
 JOBS_MAX = 100_000
@@ -65,6 +67,8 @@ def describe(written: object) -> Described:
         if "resources" in rest:
             resources = msgspec.convert(rest.pop("resources"), type=dict[str, int])
             rest["resources"] = tuple(resources.items())
+        if "labels" in rest:
+            rest["resources"] = (*rest.get("resources", ()), *_labels(rest.pop("labels")))
         stdin = msgspec.convert(rest.pop("stdin", ""), type=str)
         spec = msgspec.convert(rest, type=JobSpec)
         spec = msgspec.structs.replace(
@@ -75,6 +79,16 @@ def describe(written: object) -> Described:
         return msgspec.convert({"spec": spec, **others}, type=Described)
     except msgspec.ValidationError as error:
         raise SpecError(f"a job that cannot be read: {error}") from error
+
+
+def _labels(written: object) -> tuple[tuple[str, int], ...]:
+    words = msgspec.convert(written, type=tuple[str, ...])
+    for word in words:
+        if not is_label(word):
+            raise SpecError(
+                f"`{word[:100]}` is not a label", hint="write a word such as `arch=x86`"
+            )
+    return as_resources(words)
 
 
 def build(described: Described, *, directory: str, hasher: Hasher, offer: Offer) -> Job:

@@ -3,6 +3,7 @@
 import threading
 from typing import NamedTuple, TextIO
 
+from maelstrom.model.label import LABEL
 from maelstrom.report.events import Event, RunFinished, TargetFailed
 from maelstrom.report.line import Writer
 from maelstrom.report.summary import Summary
@@ -88,6 +89,8 @@ def _reasons(case: Planned) -> list[str]:
     for name, amount in case.resources:
         if name.startswith(EXCLUSIVE):
             reasons.append(f"one at a time of `{name.removeprefix(EXCLUSIVE)}`")
+        elif name.startswith(LABEL):
+            reasons.append(f"needs a worker with the label `{name.removeprefix(LABEL)}`")
         elif name != "slots":
             reasons.append(f"needs {amount} of `{name}`")
         elif amount > 1:

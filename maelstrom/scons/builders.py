@@ -25,9 +25,9 @@ from maelstrom.scons.results import STATE_DIRECTORY, TESTS, Layer, Test
 from maelstrom.scons.surroundings import Surroundings
 
 _SIGNATURE = "_MAELSTROM_SIGNATURE"
-_TEST_KEYWORDS = ("arguments", "cases", "data", "env_vars", "framework", "ignore", "layers",
-                  "mounts", "network", "programs", "resources", "stdin", "timeout", "user",
-                  "working_directory", *world.KEYWORDS)  # fmt: skip
+_TEST_KEYWORDS = ("arguments", "cases", "data", "env_vars", "framework", "ignore", "labels",
+                  "layers", "mounts", "network", "programs", "resources", "stdin", "timeout",
+                  "user", "working_directory", *world.KEYWORDS)  # fmt: skip
 _WITH_CASES = ("", "plain", "tap")
 """Frameworks in which a program is one case, so that its cases may be declared."""
 _RECIPES = {
@@ -123,7 +123,7 @@ def maelstrom_test(env: Any, name: Any = None, source: Any = None, **given: Any)
         user=user,
         extras=world.checked(complain, given, user),
         limits=limits,
-        resources=resources,
+        resources=resources + keywords.labels(complain, given.get("labels")),
         cases=cases,
         stdin=stdin[0] if stdin else None,
         settings=settings,

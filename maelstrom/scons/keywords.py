@@ -13,6 +13,7 @@ import SCons.Errors
 import SCons.Node.FS
 import SCons.Util
 
+from maelstrom.model.label import as_resources, is_label
 from maelstrom.scons import options
 
 FRAMEWORKS = ("boost", "catch2", "doctest", "gtest", "plain", "pytest", "tap", "unittest")
@@ -246,6 +247,15 @@ def resources(complain: Complaint, value: Any) -> tuple[Limits, Amounts]:
     ours = (*LIMITS, *KERNEL_LIMITS)
     taken = {"slots": 1} | {key: value[key] for key in value if key not in ours}
     return tuple(sorted(limits.items())), tuple(sorted(taken.items()))
+
+
+def labels(complain: Complaint, value: Any) -> Amounts:
+    """Check `labels=`: words that the worker must have."""
+    words = strings(complain, "labels", value)
+    for word in words:
+        if not is_label(word):
+            raise complain(f"labels: {word!r} is not a word such as 'arch=x86'")
+    return as_resources(words)
 
 
 def items(value: Any) -> list[Any]:

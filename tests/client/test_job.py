@@ -27,6 +27,7 @@ def test_a_job_has_the_fields_of_a_spec_in_a_friendlier_form() -> None:
         priority = 5
         environment = { PORT = "0", TZ = "CET" }
         resources = { slots = 2, gpu = 1 }
+        labels = ["arch=x86"]
         limits = { processes_max = 9 }
         """,
         is_toml=True,
@@ -36,7 +37,7 @@ def test_a_job_has_the_fields_of_a_spec_in_a_friendlier_form() -> None:
     assert (spec.network, spec.timeout_s, found.priority) == (Network.LOOPBACK, 20.0, 5)
     environment = dict(spec.environment)
     assert (environment["PORT"], environment["TZ"], environment["HOME"]) == ("0", "CET", "/tmp")
-    assert dict(spec.resources) == {"slots": 2, "gpu": 1}
+    assert dict(spec.resources) == {"slots": 2, "gpu": 1, "label:arch=x86": 1}
     assert spec.limits.processes_max == 9
     assert found.layers == ({"type": "programs", "programs": ["server"]},)
 
@@ -67,6 +68,8 @@ def test_a_file_has_one_job_or_many(text: str, is_toml: bool, programs: list[str
         ('{"program": "a", "environment": {"A=": "1"}}', False, "'A=' cannot be the name"),
         ('{"program": "a", "layers": 1}', False, "Expected `array`, got `int`"),
         ('{"program": "a", "resources": {"slots": 0}}', False, "needs a positive amount"),
+        ('{"program": "a", "labels": ["a b"]}', False, "`a b` is not a label"),
+        ('{"program": "a", "labels": "a"}', False, "Expected `array`, got `str`"),
         ('{"program": ""}', False, "a job needs a program"),
         ("program = ", True, "jobs: Invalid value"),
     ],

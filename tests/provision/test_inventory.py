@@ -47,8 +47,10 @@ def test_a_worker_on_the_brokers_host_makes_one_host_of_two_roles() -> None:
 
 def test_a_worker_says_what_cases_may_ask_for() -> None:
     text = GOOD + "resources = { scope = 1, gpu = 2 }\nidentities = true\n"
-    role = read_inventory(text).host("w1").worker
-    assert role == WorkerRole("w1", 8, 20 << 30, (("gpu", 2), ("scope", 1)), has_identities=True)
+    text += 'labels = ["fast", "arch=x86", "fast"]\n'
+    assert read_inventory(text).host("w1").worker == WorkerRole(
+        "w1", 8, 20 << 30, (("gpu", 2), ("scope", 1)), ("arch=x86", "fast"), has_identities=True
+    )
 
 
 BAD = {
@@ -107,6 +109,12 @@ BAD = {
     ),
     "less than one of a resource": (
         GOOD + "resources = { gpu = 0 }\n", 11, "`resources` cannot be", "`{ gpu = 2 }`",
+    ),
+    "labels that are a table": (
+        GOOD + 'labels = { arch = "x86" }\n', 11, "`labels` cannot be", '["arch=x86", "fast"]',
+    ),
+    "a label that is no word": (
+        GOOD + 'labels = ["a,b"]\n', 11, "`labels` cannot be", "a list of words",
     ),
     "identities that are no yes or no": (
         GOOD + "identities = 65536\n", 11, "`identities = 65536` cannot be", "true or false",

@@ -191,6 +191,15 @@ def test_a_diff_shows_what_of_a_file_changes() -> None:
     assert " [Service]" in diff
 
 
+def test_labels_that_change_are_written_shown_and_taken_up_by_a_new_start() -> None:
+    host = worker()
+    assert host.worker is not None
+    labelled = replace(host, worker=replace(host.worker, labels=("arch=x86", "fast")))
+    plan = plan_host(want(labelled), as_wanted(want(host)))
+    assert titles(plan) == [f"write {CONFIG}", f"start {WORKER}"]
+    assert '+labels = "arch=x86,fast"' in plan.changes[0].diff.splitlines()
+
+
 def test_nothing_is_removed_from_a_host_that_has_nothing() -> None:
     assert plan_removal(BARE).changes == ()
 

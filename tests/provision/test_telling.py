@@ -76,9 +76,22 @@ def test_failures_and_problems_come_with_their_hints() -> None:
     assert list(problem_lines(found)) == ["w1: it is full", "  hint: make room"]
 
 
+TABLE = """\
+host    role    version   unit              restarts  clock   certificate  slots  free     \
+labels
+broker  broker  -         not there         0         +0.0 s  -            -      2.0 GiB  \
+-
+w2      worker  1.0-aaaa  active (running)  0         -1.2 s  -            8      2.0 GiB  \
+arch=x86
+w2: runs jobs
+"""
+
+
 def test_the_status_of_hosts_is_a_table() -> None:
     cluster = inventory()
     host = cluster.host("w2")
+    assert host.worker is not None
+    labelled = replace(host.worker, labels=("arch=x86",))
     facts = as_wanted(want(host))
     units = {
         **facts.units,
@@ -86,14 +99,9 @@ def test_the_status_of_hosts_is_a_table() -> None:
     }
     found = [
         *rows(cluster.host("broker"), BARE, 0.0, NOW),
-        *rows(host, replace(facts, units=units), -1.25, NOW),
+        *rows(replace(host, worker=labelled), replace(facts, units=units), -1.25, NOW),
     ]
-    assert table(found) == [
-        "host    role    version   unit              restarts  clock   certificate  slots  free",
-        "broker  broker  -         not there         0         +0.0 s  -            -      2.0 GiB",
-        "w2      worker  1.0-aaaa  active (running)  0         -1.2 s  -            8      2.0 GiB",
-        "w2: runs jobs",
-    ]
+    assert table(found) == TABLE.splitlines()
     assert [row["is_well"] for row in plain(found)] == [False, False]
 
 

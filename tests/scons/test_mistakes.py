@@ -69,6 +69,10 @@ DECLARATIONS = {
         "env.MaelstromTest('t', prog, resources={'slots': 0})",
         ["resources: 'slots' needs a whole number from 1, not 0"],
     ),
+    "a label that is none": (
+        "env.MaelstromTest('t', prog, labels=['arch x86'])",
+        ["MaelstromTest('t'): labels: 'arch x86' is not a word such as 'arch=x86'"],
+    ),
     "a working directory outside": (
         "env.MaelstromTest('t', prog, working_directory='../x')",
         ["working_directory '../x' is outside the project"],

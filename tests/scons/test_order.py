@@ -55,7 +55,7 @@ def test_what_a_case_needs_and_what_is_not_run_is_told(project: Project) -> None
     project.write(test_a_dot_py="def test_one(): pass\ndef test_two(): assert 0\n", p_dot_c=PASSES)
     needs = "{'gpu': 2, 'slots': 3, 'exclusive:db': 1}"
     project.sconstruct(
-        f"env.MaelstromTest('py', 'test_a.py', resources={needs})\n"
+        f"env.MaelstromTest('py', 'test_a.py', resources={needs}, labels='fast')\n"
         "env.MaelstromTest('net', env.Program('p', 'p.c'), network='local')\n"
     )
     assert project.scons("-k", "test").status == 2
@@ -65,6 +65,7 @@ def test_what_a_case_needs_and_what_is_not_run_is_told(project: Project) -> None
     rows = {" ".join(row) for row in order(told.out)}
     assert any("test_two" in row and "needs 2 of `gpu`" in row for row in rows), told.out
     assert any("needs 3 slots" in row and "one at a time of `db`" in row for row in rows), told.out
+    assert any("needs a worker with the label `fast`" in row for row in rows), told.out
     assert any("on this machine: it uses the host's network" in row for row in rows), told.out
 
 

@@ -60,6 +60,11 @@ def test_limits_of_the_kernel_are_resources() -> None:
     assert dict(taken) == {"slots": 1, "gpu": 1}
 
 
+def test_labels_are_resources_that_stand_for_them() -> None:
+    assert keywords.labels(COMPLAIN, "arch=x86") == (("label:arch=x86", 1),)
+    assert keywords.labels(COMPLAIN, None) == ()
+
+
 def test_names_are_those_of_the_spec() -> None:
     assert set(world.DEVICES) == set(spec.DEVICES_KNOWN)
     assert set(keywords.KERNEL_LIMITS) == set(spec.KERNEL_LIMITS)

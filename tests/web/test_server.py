@@ -24,7 +24,7 @@ STATE = State(
     slots=8,
     store_limit_bytes=10 << 30,
     workers=(
-        WorkerState("alpha", "worker/alpha at 10.0.0.7:4711", 8, 3, 2, "here"),
+        WorkerState("alpha", "worker/alpha at 10.0.0.7:4711", 8, 3, 2, "here", ("arch=x86",)),
         WorkerState(EVIL, EVIL, 4, 0, 0, "draining"),
     ),
     clients=(ClientState("client/ann", EVIL, 5, 1536, False, 2, 7, 100, -1),),
@@ -61,7 +61,13 @@ async def test_the_page_shows_the_state_and_trusts_no_name(site: str) -> None:
     assert status == 200
     for shown in ("client/ann", "worker/alpha at 10.0.0.7:4711", "1.5 KiB", "1 d 2 h", "draining"):
         assert shown in text
-    for shown in ("2 of 7", "321 outcomes", "5.0 MiB of 10.0 GiB", "This broker is draining"):
+    for shown in (
+        "arch=x86",
+        "2 of 7",
+        "321 outcomes",
+        "5.0 MiB of 10.0 GiB",
+        "This broker is draining",
+    ):
         assert shown in text
     assert "<b>17</b> cached <small>of 20</small>" in text
     assert "1\N{NARROW NO-BREAK SPACE}234" in text

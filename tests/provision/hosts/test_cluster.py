@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from provision.wheelhouse import Archive
+from tests.provision.lab.host import Host
 from tests.provision.lab.lab import Lab
 from tests.provision.lab.operator import Operator
 from tests.provision.lab.suite import install_client, suite_command, write_suite
@@ -74,6 +75,42 @@ def test_drift_is_told_and_mended(operator: Operator, lab: Lab) -> None:
         assert told in said.text
     assert "nothing to change" in operator.run("up", "--yes").text
     assert operator.run("status").status == 0
+
+
+def test_cases_that_require_a_label_run_only_where_it_is(
+    operator: Operator, lab: Lab, archives: dict[str, Archive], suites: list[str]
+) -> None:
+    plain = operator.inventory.read_text()
+    operator.inventory.write_text(plain.replace("[workers.w2]", '[workers.w2]\nlabels = ["red"]'))
+    said = operator.run("up", "--yes")
+    assert said.status == 0
+    assert '+labels = "red"' in said.text
+    assert "nothing to change on broker, w1" in said.text
+    rows = json.loads(operator.run("status", "--json").text)
+    assert [row["labels"] for row in rows] == [[], [], ["red"]]
+    client = lab.hosts[3]
+    install_client(client, archives[suites[0]].path, operator.inventory.parent / ".cluster/client")
+    jobs = 12 * '{"program": "sleep", "arguments": ["0.1"], "labels": ["red"]}\n'
+    assert _places(client, jobs) == 12 * ["w2"]
+    write_suite(client, count=3, labels=("red",))
+    client.run(suite_command(BROKER, log="log"), user="guest")
+    write_suite(client, count=3, labels=("blue",))
+    client.run(suite_command(BROKER, log="log"), user="guest", check=False)
+    said_there = (client.root / "home/guest/project/log").read_text()
+    assert "no worker accepts a job that needs a slot, the label `blue`" in said_there
+    assert "the labels of workers are red" in said_there
+    operator.inventory.write_text(plain)
+    assert '-labels = "red"' in operator.run("up", "--yes").text
+
+
+def _places(client: Host, jobs: str) -> list[str]:
+    """Run jobs of no project; return on which workers they were."""
+    (client.root / "home/guest/jobs.json").write_text(jobs)
+    run = "~/venv/bin/python -m maelstrom.cli.run"
+    said = client.run(
+        f"{run} --identity ~/identity --broker {BROKER} --json -f ~/jobs.json", user="guest"
+    )
+    return [json.loads(line)["worker"] for line in said.splitlines()]
 
 
 def test_new_certificates_are_taken_up_without_a_restart(operator: Operator, lab: Lab) -> None:

@@ -25,6 +25,12 @@ def freeze(name: str, *, frozen: bool) -> None:
     (directories(name)[0] / "payload" / "cgroup.freeze").write_text("1" if frozen else "0")
 
 
+def cpu_s(name: str) -> float:
+    """Return how many seconds of the processors all that is in it has used."""
+    lines = (directories(name)[0] / "cpu.stat").read_text().splitlines()
+    return int(dict(line.split() for line in lines)["usage_usec"]) / 1e6
+
+
 def remove(name: str) -> None:
     """Remove what is left; busy until the killed processes are reaped."""
     end = time.monotonic() + REMOVAL_S_MAX

@@ -1,16 +1,19 @@
 """Time the operator on hosts booted here: `python -m tests.provision.lab.measure HOSTS DELAY_S`.
 
-Prints seconds as JSON. The hosts share the processors of this machine with one another and with the
-operator, which real ones do not.
+Prints seconds as JSON: of the clock, of the processors for the operator's program (`up operator`),
+and of those for all hosts (`up hosts`). The hosts share the processors of this machine with one
+another and with the operator, which real ones do not.
 """
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from provision.wheelhouse import Target, gather
+from tests.provision.lab import cgroups
 from tests.provision.lab.delay import FIRST_PORT
 from tests.provision.lab.image import image
 from tests.provision.lab.lab import Lab
@@ -23,7 +26,7 @@ def measure(count: int, delay_s: float) -> dict[str, list[float]]:
     """Return how long each command took, each time."""
     # Here is a network; the controller has none.
     gather(Target((3, 11), "x86_64"))
-    times: dict[str, list[float]] = {name: [] for name in ("up", "unchanged", "status", "down")}
+    times: dict[str, list[float]] = {}
     with (
         tempfile.TemporaryDirectory() as directory,
         Lab([image("bookworm")] * count) as lab,
@@ -39,12 +42,24 @@ def measure(count: int, delay_s: float) -> dict[str, list[float]]:
                     ("status", "status"),
                     ("down", "down", "--yes", "--no-diff"),
                 ):
+                    before = _used(lab)
                     said = operator.run(verb, *words)
                     assert said.status == 0, said
-                    times[name].append(said.seconds)
+                    used = (after - then for after, then in zip(_used(lab), before, strict=True))
+                    for key, seconds in zip(
+                        (name, f"{name} operator", f"{name} hosts"), (said.seconds, *used),
+                        strict=True,
+                    ):  # fmt: skip
+                        times.setdefault(key, []).append(seconds)
         finally:
             relay.kill()
     return times
+
+
+def _used(lab: Lab) -> tuple[float, float]:
+    """Return the seconds of processors of our children that have ended, and of all hosts."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime, cgroups.cpu_s(lab.network.prefix)
 
 
 def _delay(lab: Lab, delay_s: float) -> subprocess.Popen[str]:

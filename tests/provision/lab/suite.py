@@ -9,7 +9,7 @@ from tests.provision.lab.host import Host
 SCONSTRUCT = """\
 import maelstrom.scons
 env = Environment(tools=[maelstrom.scons.generate])
-env.MaelstromTest("many", "test_many.py", framework="unittest")
+env.MaelstromTest("many", "test_many.py", framework="unittest", labels={labels})
 """
 TESTS = """\
 import socket, time, unittest
@@ -39,10 +39,12 @@ def install_client(host: Host, release: Path, identity: Path) -> None:
     )
 
 
-def write_suite(host: Host, *, count: int, seconds: float = 0.0) -> None:
+def write_suite(
+    host: Host, *, count: int, seconds: float = 0.0, labels: tuple[str, ...] = ()
+) -> None:
     """Write a project of so many cases that take so long."""
     project = host.root / "home/guest/project"
-    (project / "SConstruct").write_text(SCONSTRUCT)
+    (project / "SConstruct").write_text(SCONSTRUCT.format(labels=labels))
     (project / "test_many.py").write_text(TESTS.format(count=count, seconds=seconds))
 
 
