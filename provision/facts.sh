@@ -12,10 +12,16 @@ part memory; cat /proc/meminfo
 part systemd; systemctl --version 2>/dev/null
 part container; systemd-detect-virt --container 2>/dev/null
 part pythons
+asked=
 for python in /usr/bin/python3 /usr/bin/python3.1[1-9] /usr/local/bin/python3; do
     [ -x "$python" ] || continue
+    # Each once, by whatever names it goes.
+    real=$(readlink -f "$python")
+    case " $asked " in *" $real "*) continue ;; esac
+    asked="$asked $real"
     printf '%s ' "$python"
-    "$python" -I -c 'import sys, venv; print(*sys.version_info[:3])' 2>/dev/null || echo broken
+    "$python" -I -S -c 'import sys, importlib.util as found
+found.find_spec("venv") or sys.exit(1); print(*sys.version_info[:3])' 2>/dev/null || echo broken
 done
 part disks; df -PB1 /opt /var/lib
 part users; for user in $USERS; do getent passwd "$user"; done
@@ -32,11 +38,8 @@ for path in $(ls -tr /opt/maelstrom/releases/*/.complete 2>/dev/null); do
     [ -e "$path" ] && basename "$(dirname "$path")"
 done
 part units
-for unit in $UNITS; do
-    systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload \
-        -p NRestarts,StatusText,MainPID "$unit" 2>/dev/null
-    echo
-done
+systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload \
+    -p NRestarts,StatusText,MainPID -- $UNITS 2>/dev/null
 part started
 for path in /run/maelstrom/*.started; do
     [ -e "$path" ] && printf '%s %s\n' "$(basename "$path" .started)" "$(cat "$path")"
