@@ -7,6 +7,7 @@ import configparser
 import csv
 import gzip
 import io
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,19 @@ sys.exit({call}())
 """
 # What pip notes about how it was called, and programs for the machine where it was.
 _OF_THIS_MACHINE = ("direct_url.json", "INSTALLER", "REQUESTED")
+# Only clients load these, and they are most of all files: daemons do without.
+_OF_CLIENTS = {"SCons", "cffi", "elftools", "markdown_it", "mdurl", "pycparser", "pygments", "rich"}
+_PROGRAMS_OF_CLIENTS = {"maelstrom-run"}
 
 
 def tidy(packages: Path) -> None:
-    """Remove what pip wrote about this machine."""
+    """Remove what pip wrote about this machine, and what no daemon loads."""
     for path in packages.glob("bin/*"):
+        path.unlink()
+    for path in (*packages.glob("*.dist-info"), *map(packages.joinpath, _OF_CLIENTS)):
+        if path.name in _OF_CLIENTS or _contents(path) <= _OF_CLIENTS:
+            shutil.rmtree(path, ignore_errors=True)
+    for path in packages.rglob("*.pyi"):
         path.unlink()
     for name in _OF_THIS_MACHINE:
         for path in packages.glob(f"*.dist-info/{name}"):
@@ -35,6 +44,13 @@ def tidy(packages: Path) -> None:
             rows = [row for row in csv.reader(file) if row and (packages / row[0]).is_file()]
         with record.open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(sorted(rows))
+
+
+def _contents(info: Path) -> set[str]:
+    """Return what a distribution has beside a description of itself and programs."""
+    with (info / "RECORD").open(newline="") as file:
+        names = {row[0].partition("/")[0] for row in csv.reader(file) if row}
+    return names - {info.name, "bin", "..", ""}
 
 
 def pack(packages: Path, python: tuple[int, int]) -> bytes:
@@ -55,7 +71,7 @@ def pack(packages: Path, python: tuple[int, int]) -> bytes:
 
 
 def programs(packages: Path) -> Iterator[tuple[str, str]]:
-    """Yield the programs that packages want to have, with their texts."""
+    """Yield the programs that packages want to have, with their texts; those that can run."""
     for path in sorted(packages.glob("*.dist-info/entry_points.txt")):
         parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
         parser.optionxform = str  # type: ignore[assignment,method-assign]  # As its documentation says.
@@ -63,6 +79,10 @@ def programs(packages: Path) -> Iterator[tuple[str, str]]:
         for name, target in (
             parser["console_scripts"].items() if "console_scripts" in parser else ()
         ):
+            if name in _PROGRAMS_OF_CLIENTS:
+                continue
             module, _, call = target.partition("[")[0].strip().partition(":")
+            if module.partition(".")[0] in _OF_CLIENTS:
+                continue
             first = call.partition(".")[0]
             yield name, _PROGRAM.format(python=PYTHON, module=module, name=first, call=call)

@@ -80,7 +80,7 @@ def gather(
     return Archive(made, Release(told["name"], told["sha256"]), told["version"])
 
 
-_RECIPE = "2"
+_RECIPE = "3"
 
 
 def _forget(root: Path) -> None:

@@ -1,9 +1,9 @@
 """A project with tests, on a host that has nothing but our release: a place to run them from."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
-from provision.environment import PYTHON
 from tests.provision.lab.host import Host
 
 SCONSTRUCT = """\
@@ -25,6 +25,10 @@ for number in range({count}):
 """
 
 
+# What clients load and daemons do not: releases are without it.
+_OF_CLIENTS = ("SCons", "elftools", "markdown_it", "mdurl", "pygments", "rich")
+
+
 def install_client(host: Host, release: Path, identity: Path) -> None:
     """Give the user `guest` a Python with ours in it, a project, and a certificate."""
     home = host.root / "home/guest"
@@ -34,9 +38,16 @@ def install_client(host: Host, release: Path, identity: Path) -> None:
     host.run(
         "cd /home/guest && mkdir -p project && python3 -m venv --without-pip venv"
         " && tar -xzf release.tar.gz -C venv && rm release.tar.gz"
-        f" && sed -i '1s#{PYTHON}#/home/guest/venv/bin/python#' venv/bin/scons"
-        " && chown -R guest: /home/guest && chmod 700 identity"
     )
+    (packages,) = home.glob("venv/lib/python3.*/site-packages")
+    for name in _OF_CLIENTS:
+        found = importlib.util.find_spec(name)
+        assert found is not None, name
+        assert found.origin is not None, name
+        shutil.copytree(
+            Path(found.origin).parent, packages / name, ignore=lambda *_: {"__pycache__"}
+        )
+    host.run("chown -R guest: /home/guest && chmod 700 /home/guest/identity")
 
 
 def write_suite(
@@ -51,7 +62,8 @@ def write_suite(
 def suite_command(broker: str, *, log: str) -> str:
     """Return the shell command that runs the suite on a broker; a JUnit file is written."""
     return (
-        "cd /home/guest/project && MAELSTROM_IDENTITY=/home/guest/identity ../venv/bin/scons"
+        "cd /home/guest/project && MAELSTROM_IDENTITY=/home/guest/identity"
+        " ../venv/bin/python -m SCons"
         f" -Q test --maelstrom --maelstrom-broker={broker} --maelstrom-ui=simple"
         f" --maelstrom-junit=junit.xml > {log} 2>&1"
     )
