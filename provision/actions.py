@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from provision import layout
 from provision.environment import PYTHON
 
-_NEVER_LOADED = "/(SCons|pygments|rich|markdown_it|elftools|pycparser)/"
+# Of ours, and of zstd, which has modules for archives.
+_NEVER_LOADED = "/(client|frameworks|layers|report|scons|tarfile.py|zipfile|web)(/|$)"
 _REMOVABLE = ("/opt/maelstrom", "/etc/maelstrom", "/var/lib/maelstrom-", "/run/maelstrom",
               "/etc/sysctl.d/60-maelstrom", "/etc/apparmor.d/maelstrom-")  # fmt: skip
 JOURNAL_LINES = 15
@@ -187,7 +188,7 @@ class InstallRelease:
             f"{shlex.quote(self.python)} -I -m venv --without-pip {venv}",
             f"tar -x -z -f {archive} -C {venv} --no-same-owner --no-same-permissions",
             f"sed -i '1s#{PYTHON}#{venv}/bin/python#' $(grep -l '^#!{PYTHON}' {venv}/bin/*)",
-            # Daemons may not write there, so what they load is compiled now; nobody needs the rest.
+            # Daemons may not write there, so what they load is compiled now.
             f"{venv}/bin/python -I -m compileall -q -x '{_NEVER_LOADED}' {venv}/lib/python3.*",
             f"{venv}/bin/python -I -c 'import maelstrom.cli.commands'",
             f"sync -f {path}",
@@ -352,11 +353,11 @@ class RemoveUnit:
         return f"stop and remove {self.name}"
 
     def script(self) -> str:
-        """Do it."""
+        """Do it; systemd reads its unit files once for all, later."""
         return "\n".join((
-            f"systemctl disable --quiet --now {self.name} 2>/dev/null || true",
+            f"systemctl stop --quiet {self.name} 2>/dev/null || true",
+            f"systemctl disable --quiet --no-reload {self.name} 2>/dev/null || true",
             f"rm -f {layout.UNITS}/{self.name}",
-            "systemctl daemon-reload",
             f"systemctl reset-failed --quiet {self.name} 2>/dev/null || true",
         ))  # fmt: skip
 

@@ -157,20 +157,22 @@ def _switch(wanted: Wanted, facts: Facts, files: list[Change]) -> Iterator[Chang
     if facts.current != wanted.release.name:
         before = facts.current or "none"
         yield Change(SwitchRelease(wanted.release.name), f"it is {before}")
-    unit_paths = {f"{layout.UNITS}/{unit.name}" for unit in wanted.units}
+    unit_paths = {unit.path for unit in wanted.units}
     paths = {c.action.path for c in files if isinstance(c.action, WriteFile)}
     written = paths & unit_paths
     states = {unit.name: facts.units.get(unit.name, UnitState()) for unit in wanted.units}
     disabled = [unit for unit in wanted.units if states[unit.name].file != "enabled"]
     for unit in disabled:
         yield Change(EnableUnit(unit.name), "it is not enabled")
-    # Once for all of it: systemd reads every unit of the host.
-    if written or disabled:
+    # Once for all of it: systemd reads every unit of the host. One that it does not know yet it
+    # reads when that is started.
+    changed = [unit for unit in wanted.units if unit.path in written or unit in disabled]
+    if any(states[unit.name].load not in {"", "not-found"} for unit in changed):
         yield Change(ReloadUnits(), "unit files change")
     elif any(state.needs_reload for state in states.values()):
         yield Change(ReloadUnits(), "unit files have changed since")
     for unit in wanted.units:
-        is_written = f"{layout.UNITS}/{unit.name}" in written
+        is_written = unit.path in written
         reason = _restart_reason(unit, states[unit.name], facts, is_written=is_written)
         if reason:
             yield Change(RestartUnit(unit.name), reason)
@@ -236,10 +238,14 @@ def _without(roles: Iterable[str], facts: Facts, reason: str) -> Iterator[Change
 
 
 def _without_units(names: Iterable[str], facts: Facts, reason: str) -> Iterator[Change]:
-    for name in names:
-        state = facts.units.get(name, UnitState())
-        if f"{layout.UNITS}/{name}" in facts.paths or state.is_active:
-            yield Change(RemoveUnit(name), reason)
+    there = [
+        name
+        for name in names
+        if f"{layout.UNITS}/{name}" in facts.paths or facts.units.get(name, UnitState()).is_active
+    ]
+    yield from (Change(RemoveUnit(name), reason) for name in there)
+    if there:
+        yield Change(ReloadUnits(), "unit files go")
 
 
 def plan_removal(facts: Facts) -> HostPlan:

@@ -46,6 +46,11 @@ class Unit:
     role: str
     started: str
 
+    @property
+    def path(self) -> str:
+        """Return its file."""
+        return f"{layout.UNITS}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -110,6 +110,7 @@ DRIFT: dict[str, tuple[Callable[[Facts], Facts], list[tuple[str, str]]]] = {
             users={**facts.users, "maelstrom-broker": ("/", "/bin/sh")},
         ),
         [(f"stop and remove {layout.unit('broker')}", "the inventory wants it no longer"),
+         ("let systemd read its unit files", "unit files go"),
          ("remove the user maelstrom-broker", "the inventory wants it no longer")],
     ),
 }  # fmt: skip
@@ -139,7 +140,6 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
         "switch to the release 1.0-aaaa",
         f"start {layout.PROC_MOUNT} with the host",
         f"start {WORKER} with the host",
-        "let systemd read its unit files",
         f"start {layout.PROC_MOUNT}",
         f"start {WORKER}",
     ]
@@ -209,6 +209,7 @@ def test_all_is_removed_units_first_and_users_before_what_they_own_goes() -> Non
     assert titles(plan_removal(facts)) == [
         f"stop and remove {WORKER}",
         f"stop and remove {layout.PROC_MOUNT}",
+        "let systemd read its unit files",
         "remove /var/lib/maelstrom-worker",
         f"remove {CONFIG}",
         "remove the user maelstrom-worker",
