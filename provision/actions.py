@@ -12,10 +12,8 @@ import shlex
 from dataclasses import dataclass
 
 from provision import layout
-from provision.environment import PYTHON
+from provision.environment import NOT_COMPILED, PYTHON
 
-# Of ours, and of zstd, which has modules for archives.
-_NEVER_LOADED = "/(client|frameworks|layers|report|scons|tarfile.py|zipfile|web)(/|$)"
 _REMOVABLE = ("/opt/maelstrom", "/etc/maelstrom", "/var/lib/maelstrom-", "/run/maelstrom",
               "/etc/sysctl.d/60-maelstrom", "/etc/apparmor.d/maelstrom-")  # fmt: skip
 JOURNAL_LINES = 15
@@ -188,8 +186,8 @@ class InstallRelease:
             f"{shlex.quote(self.python)} -I -m venv --without-pip {venv}",
             f"tar -x -z -f {archive} -C {venv} --no-same-owner --no-same-permissions",
             f"sed -i '1s#{PYTHON}#{venv}/bin/python#' $(grep -l '^#!{PYTHON}' {venv}/bin/*)",
-            # Daemons may not write there, so what they load is compiled now.
-            f"{venv}/bin/python -I -m compileall -q -x '{_NEVER_LOADED}' {venv}/lib/python3.*",
+            # Daemons may not write there, so what they load is compiled now, if it did not come so.
+            f"{venv}/bin/python -I -m compileall -q -x '{NOT_COMPILED}' {venv}/lib/python3.*",
             f"{venv}/bin/python -I -c 'import maelstrom.cli.commands'",
             f"sync -f {path}",
             f"touch {path}/.complete",

@@ -3,11 +3,16 @@
 The same packages give the same bytes: nothing of the machine where they were unpacked is left.
 """
 
+import compileall
 import configparser
 import csv
 import gzip
 import io
+import os
+import py_compile
+import re
 import shutil
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +30,8 @@ _OF_THIS_MACHINE = ("direct_url.json", "INSTALLER", "REQUESTED")
 # Only clients load these, and they are most of all files: daemons do without.
 _OF_CLIENTS = {"SCons", "cffi", "elftools", "markdown_it", "mdurl", "pycparser", "pygments", "rich"}
 _PROGRAMS_OF_CLIENTS = {"maelstrom-run"}
+# Of what is there, this is not worth compiling; zstd's modules for archives are among it.
+NOT_COMPILED = "/maelstrom/(client|frameworks|layers|report|scons|web)/|/zstd/(tarfile|zipfile)"
 
 
 def tidy(packages: Path) -> None:
@@ -44,6 +51,24 @@ def tidy(packages: Path) -> None:
             rows = [row for row in csv.reader(file) if row and (packages / row[0]).is_file()]
         with record.open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(sorted(rows))
+
+
+def precompile(packages: Path, python: tuple[int, int]) -> None:
+    """Compile what daemons load, if this is the Python of the hosts: else each does it itself.
+
+    In archives every file is as old as the epoch, and so it is compiled as one of that age.
+    """
+    if sys.version_info[:2] != python:
+        return
+    for path in packages.rglob("*.py"):
+        os.utime(path, (0, 0))
+    compileall.compile_dir(
+        packages,
+        quiet=2,
+        rx=re.compile(NOT_COMPILED),
+        stripdir=str(packages),
+        invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP,
+    )
 
 
 def _contents(info: Path) -> set[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import platformdirs
 
 from maelstrom.errors import InfrastructureError, UserError
-from provision.environment import pack, tidy
+from provision.environment import pack, precompile, tidy
 from provision.wanted import Release
 
 PROJECT = Path(__file__).parents[1]
@@ -70,17 +70,24 @@ def gather(
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root) as work:
             version = _fill(Path(work, "packages"), Path(work, "wheel"), source, target)
-            content = pack(Path(work, "packages"), target.python)
-        digest = hashlib.sha256(content).hexdigest()
+            packages = Path(work, "packages")
+            # Named after what is the same wherever it was compiled, or not.
+            name = hashlib.sha256(pack(packages, target.python)).hexdigest()[:12]
+            precompile(packages, target.python)
+            content = pack(packages, target.python)
         _put(made, content)
-        release = {"name": f"{version}-{digest[:12]}", "version": version, "sha256": digest}
+        release = {
+            "name": f"{version}-{name}",
+            "version": version,
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
         _put(described, json.dumps(release).encode())
         _forget(root)
     told = json.loads(described.read_text())
     return Archive(made, Release(told["name"], told["sha256"]), told["version"])
 
 
-_RECIPE = "3"
+_RECIPE = "4"
 
 
 def _forget(root: Path) -> None:

@@ -1,5 +1,6 @@
 """What is sent to hosts is the same for the same checkout, and what they unpack works."""
 
+import hashlib
 import io
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from maelstrom.errors import UserError
 from provision import wheelhouse
-from provision.environment import PYTHON, pack, programs, tidy
+from provision.environment import PYTHON, pack, precompile, programs, tidy
 from provision.wheelhouse import ARCHIVES_KEPT, Target, gather
 
 TARGET = Target((3, 11), "x86_64")
@@ -75,7 +76,9 @@ def test_an_archive_is_made_once_and_named_after_its_content(
     again = gather(TARGET, _wheel(tmp_path), tmp_path / "cache", said.append)
     elsewhere = gather(TARGET, _wheel(tmp_path), tmp_path / "other")
     assert first.release == again.release == elsewhere.release
-    assert first.release.name == f"1.0-{first.release.archive_sha256[:12]}"
+    content = first.path.read_bytes()
+    assert first.release.archive_sha256 == hashlib.sha256(content).hexdigest()
+    assert first.release.name.startswith("1.0-")
     assert first.version == "1.0"
     assert pip == ["install", "install"]
     assert said == ["gathering what hosts with Python 3.11 on x86_64 need (kept for later)"]
@@ -116,6 +119,51 @@ def test_nothing_of_this_machine_is_in_an_archive(tmp_path: Path) -> None:
     assert "bin/hello" in names
     assert not [name for name in names if name.endswith("direct_url.json")]
     assert listed == ["hello-1.0.dist-info/RECORD", "hello/__init__.py", "hello/main.py"]
+
+
+THIS = sys.version_info[:2]
+
+
+@pytest.mark.parametrize(("python", "is_compiled"), [(THIS, True), ((2, 7), False)])
+def test_hosts_with_the_python_of_this_machine_get_what_is_compiled(
+    python: tuple[int, int], is_compiled: bool, tmp_path: Path
+) -> None:
+    _unpack(tmp_path / "packages")
+    (tmp_path / "packages/maelstrom/client").mkdir(parents=True)
+    (tmp_path / "packages/maelstrom/client/job.py").write_text("x = 1\n")
+    precompile(tmp_path / "packages", python)
+    place = tmp_path / "host/lib/python{}.{}/site-packages".format(*python)
+    (tmp_path / "host").mkdir()
+    unpack = ["tar", "-xz", "-C", tmp_path / "host"]
+    subprocess.run(unpack, input=pack(tmp_path / "packages", python), check=True)
+    compiled = list(place.rglob("*.pyc"))
+    assert sorted({path.parent.parent.name for path in compiled}) == ["hello"] * is_compiled
+    # A Python that may not write takes them, and says so.
+    done = subprocess.run(
+        [sys.executable, "-B", "-v", "-c", "import hello.main"],
+        cwd=place, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (f"matches {place}/hello/main.py" in done.stderr) == is_compiled
+
+
+def test_what_only_clients_load_is_not_in_an_archive(tmp_path: Path) -> None:
+    _unpack(tmp_path)
+    for name, files in {
+        "scons-4.9": ("SCons/Main.py", "bin/scons"),
+        "cffi-2.0": ("cffi/api.py", "_cffi_backend.so"),
+    }.items():
+        for file in files:
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_text("")
+        info = tmp_path / f"{name}.dist-info"
+        info.mkdir()
+        (info / "entry_points.txt").write_text("[console_scripts]\nx = cffi.gen:run\n")
+        (info / "RECORD").write_text("".join(f"{f},,\n" for f in (*files, f"{info.name}/RECORD")))
+    tidy(tmp_path)
+    assert dict(programs(tmp_path)).keys() == {"hello", "Loud-Hello"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "_cffi_backend.so", "bin", "cffi-2.0.dist-info", "hello", "hello-1.0.dist-info",
+    }  # fmt: skip
 
 
 def test_programs_of_packages_run_from_where_they_are_unpacked(tmp_path: Path) -> None:
