@@ -6,10 +6,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from provision.wheelhouse import Archive
-from tests.provision.lab.host import Host
 from tests.provision.lab.lab import Lab
 from tests.provision.lab.operator import Operator
-from tests.provision.lab.suite import install_client, suite_command, write_suite
+from tests.provision.lab.suite import install_client, run_jobs, suite_command, write_suite
 
 BROKER = "10.213.0.11:9001"
 LEFT = (
@@ -90,8 +89,8 @@ def test_cases_that_require_a_label_run_only_where_it_is(
     assert [row["labels"] for row in rows] == [[], [], ["red"]]
     client = lab.hosts[3]
     install_client(client, archives[suites[0]].path, operator.inventory.parent / ".cluster/client")
-    jobs = 12 * '{"program": "sleep", "arguments": ["0.1"], "labels": ["red"]}\n'
-    assert _places(client, jobs) == 12 * ["w2"]
+    job = {"program": "sleep", "arguments": ["0.1"], "labels": ["red"]}
+    assert [ended["worker"] for ended in run_jobs(client, BROKER, 12 * [job])] == 12 * ["w2"]
     write_suite(client, count=3, labels=("red",))
     client.run(suite_command(BROKER, log="log"), user="guest")
     write_suite(client, count=3, labels=("blue",))
@@ -101,16 +100,6 @@ def test_cases_that_require_a_label_run_only_where_it_is(
     assert "the labels of workers are red" in said_there
     operator.inventory.write_text(plain)
     assert '-labels = "red"' in operator.run("up", "--yes").text
-
-
-def _places(client: Host, jobs: str) -> list[str]:
-    """Run jobs of no project; return on which workers they were."""
-    (client.root / "home/guest/jobs.json").write_text(jobs)
-    run = "~/venv/bin/python -m maelstrom.cli.run"
-    said = client.run(
-        f"{run} --identity ~/identity --broker {BROKER} --json -f ~/jobs.json", user="guest"
-    )
-    return [json.loads(line)["worker"] for line in said.splitlines()]
 
 
 def test_new_certificates_are_taken_up_without_a_restart(operator: Operator, lab: Lab) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from provision.wheelhouse import Archive
 from tests.provision.hosts.conftest import PYTHONS
 from tests.provision.lab.carried import PLACE, carry_tests, gather_packages, remove_tests
 from tests.provision.lab.lab import Lab
 from tests.provision.lab.operator import Operator
+from tests.provision.lab.suite import install_client, run_jobs
 from tests.provision.lab.unit import run_in_unit
 
 PYTHON = "/opt/maelstrom/current/venv/bin/python"
@@ -58,9 +60,27 @@ def test_a_second_up_changes_nothing_where_identities_are_granted(operator: Oper
     assert "nothing to change on 3 hosts" in operator.run("up", "--yes").text
 
 
+def _runs_as_several(lab: Lab) -> list[int]:
+    """Return the exit statuses of jobs that want to be somebody else, on both workers."""
+    job = {
+        "program": "sh",
+        "arguments": ["-c", 'sleep 0.2; [ "$(id -u) $(id -G)" = "1234 1234 4321" ]'],
+        "layers": [{"type": "programs", "programs": ["sh", "id", "sleep"]}],
+        "has_identities": True,
+        "user": 1234,
+        "group": 1234,
+        "groups": [4321],
+    }
+    ended = run_jobs(lab.hosts[3], f"{lab.hosts[0].address}:9001", 4 * [job])
+    return [each["status"] for each in ended]
+
+
 def test_identities_are_taken_away_and_given_again_while_the_worker_runs(
-    operator: Operator, lab: Lab
+    operator: Operator, lab: Lab, archives: dict[str, Archive], suites: list[str]
 ) -> None:
+    identity = operator.inventory.parent / ".cluster/client"
+    install_client(lab.hosts[3], archives[suites[0]].path, identity)
+    assert _runs_as_several(lab) == [0, 0, 0, 0]
     worker = lab.hosts[1]
     assert "maelstrom-worker:" in worker.run("cat /etc/subuid /etc/subgid")
     operator.more_of_workers = ""
@@ -70,9 +90,11 @@ def test_identities_are_taken_away_and_given_again_while_the_worker_runs(
     assert "take the users and groups for containers away from maelstrom-worker" in said.text
     assert "maelstrom-worker" not in worker.run("cat /etc/subuid /etc/subgid")
     assert worker.run("ls /run/maelstrom-identities", check=False) == ""
+    assert 0 not in _runs_as_several(lab)
     assert "nothing to change on 3 hosts" in operator.run("up", "--yes").text
     operator.more_of_workers = "identities = true"
     operator.write(lab.hosts[0], lab.hosts[1:3])
     assert operator.run("up", "--yes", "--no-diff").status == 0
+    assert _runs_as_several(lab) == [0, 0, 0, 0]
     said = run_in_unit(worker, f"cd / && exec {PYTHON} -m maelstrom.sandbox --check")
     assert "ok  several users and groups in a container" in said

@@ -1,8 +1,11 @@
 """A project with tests, on a host that has nothing but our release: a place to run them from."""
 
 import importlib.util
+import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.provision.lab.host import Host
 
@@ -67,3 +70,15 @@ def suite_command(broker: str, *, log: str) -> str:
         f" -Q test --maelstrom --maelstrom-broker={broker} --maelstrom-ui=simple"
         f" --maelstrom-junit=junit.xml > {log} 2>&1"
     )
+
+
+def run_jobs(host: Host, broker: str, jobs: Iterable[object]) -> list[dict[str, Any]]:
+    """Run jobs of no project on a broker; return how they ended."""
+    (host.root / "home/guest/jobs.json").write_text("\n".join(map(json.dumps, jobs)))
+    said = host.run(
+        "~/venv/bin/python -m maelstrom.cli.run --identity ~/identity"
+        f" --broker {broker} --json -f ~/jobs.json",
+        user="guest",
+        check=False,
+    )
+    return [json.loads(line) for line in said.splitlines()]
