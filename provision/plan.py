@@ -164,10 +164,9 @@ def _switch(wanted: Wanted, facts: Facts, files: list[Change]) -> Iterator[Chang
     disabled = [unit for unit in wanted.units if states[unit.name].file != "enabled"]
     for unit in disabled:
         yield Change(EnableUnit(unit.name), "it is not enabled")
-    # Once for all of it: systemd reads every unit of the host. One that it does not know yet it
-    # reads when that is started.
-    changed = [unit for unit in wanted.units if unit.path in written or unit in disabled]
-    if any(states[unit.name].load not in {"", "not-found"} for unit in changed):
+    # Once for all of it: systemd reads every unit of the host. It would also read new ones when
+    # they are started, but from 257 on says then that they changed since.
+    if written or disabled:
         yield Change(ReloadUnits(), "unit files change")
     elif any(state.needs_reload for state in states.values()):
         yield Change(ReloadUnits(), "unit files have changed since")

@@ -140,6 +140,7 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
         "switch to the release 1.0-aaaa",
         f"start {layout.PROC_MOUNT} with the host",
         f"start {WORKER} with the host",
+        "let systemd read its unit files",
         f"start {layout.PROC_MOUNT}",
         f"start {WORKER}",
     ]
