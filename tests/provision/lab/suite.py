@@ -66,7 +66,7 @@ def suite_command(broker: str, *, log: str) -> str:
     """Return the shell command that runs the suite on a broker; a JUnit file is written."""
     return (
         "cd /home/guest/project && MAELSTROM_IDENTITY=/home/guest/identity"
-        " ../venv/bin/python -m SCons"
+        " /home/guest/venv/bin/python -m SCons"
         f" -Q test --maelstrom --maelstrom-broker={broker} --maelstrom-ui=simple"
         f" --maelstrom-junit=junit.xml > {log} 2>&1"
     )
