@@ -31,7 +31,7 @@ static int spoil(void) {
     int count = 0, parent = getppid();
     DIR *processes = opendir("/proc");
     for (struct dirent *entry; (entry = readdir(processes));) count += atoi(entry->d_name) > 0;
-    if (parent != 1 && setpriority(PRIO_PROCESS, parent, 5) < 0) return 98;
+    if (parent != 1 && setpriority(PRIO_PROCESS, parent, 19) < 0) return 98;
     close(open("/written", O_CREAT | O_WRONLY, 0644));
     return count == (parent == 1 ? 2 : 3) ? 0 : 97;
 }

@@ -17,7 +17,7 @@ static int leave_limit_of_time(void) {
     return prlimit(SLOT, RLIMIT_CPU, &limit, NULL);
 }
 
-static int leave_own_niceness(void) { return setpriority(PRIO_PROCESS, 0, 7); }
+static int leave_own_niceness(void) { return setpriority(PRIO_PROCESS, 0, 19); }
 static int leave_niceness(void) { return setpriority(PRIO_PROCESS, SLOT, 7); }
 static int leave_niceness_of_user(void) { return setpriority(PRIO_USER, getuid(), 7); }
 static int leave_group_niceness(void) { return put("/proc/1/autogroup", "7"); }
