@@ -14,7 +14,9 @@ from maelstrom.errors import SpecError, StoreError
 from maelstrom.model.ids import ClientId
 from maelstrom.model.outcome import Outcome
 
-FLUSH_S = 0.1
+FLUSH_S = 0.2
+"""So much of what happened last a crash may make us forget. What lies together is written together,
+and a job that comes and goes in less is never written."""
 NUMBERS_PER_START = 1_000_000
 """Ids of clients and workers between two starts: none is ever given twice."""
 

@@ -234,9 +234,9 @@ class Queue:
             # It was idle: what it did not use then is not kept for it.
             share.served = max(share.served, self._served_now)
         share.queued += 1
-        _count(share.shapes, job.shape, 1)
+        share.shapes[job.shape] = share.shapes.get(job.shape, 0) + 1
         if not share.is_absent:
-            _count(self._shapes, job.shape, 1)
+            self._shapes[job.shape] = self._shapes.get(job.shape, 0) + 1
         self._tickets += 1
         job.ticket = self._tickets
         order = rank(job.priority, job.estimate_s, is_retry=job.attempts > 0)

@@ -250,18 +250,13 @@ class Connection(asyncio.Protocol):
         One that may wait leaves with the next that may not, or after WAIT_S; their order is kept.
         """
         body = encode(message)
-        if len(body) > self._frame_bytes_max:
-            raise ProtocolError(
-                f"a message of {len(body)} bytes; the limit is {self._frame_bytes_max}"
-            )
-        self.send_raw(frame(body), may_wait=may_wait)
-
-    def send_raw(self, content: bytes, *, may_wait: bool = False) -> None:
-        """Let bytes leave at the end of this tick."""
+        size = len(body)
+        if size > self._frame_bytes_max:
+            raise ProtocolError(f"a message of {size} bytes; the limit is {self._frame_bytes_max}")
         if self._is_closing:
             return
-        self._outgoing.append(content)
-        self._outgoing_bytes += len(content)
+        self._outgoing.append(frame(body))
+        self._outgoing_bytes += size
         if self._outgoing_bytes > OUTGOING_BYTES_MAX:
             self.abort(ProtocolError("the other end does not read what it is sent"))
         elif may_wait:

@@ -58,7 +58,8 @@ class Framer:
                 raise self._refusal(length)
             if body + length > end:
                 break
-            yield bytes(data[body : body + length])
+            found = data[body : body + length]
+            yield found if isinstance(found, bytes) else bytes(found)
             body += length + 4
         if body - 4 < end:
             self._kept = bytearray(data[body - 4 :])

@@ -268,7 +268,7 @@ async def test_a_peer_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyP
         )
         await asyncio.get_running_loop().create_connection(lambda: connection, sock=ours)
         for _ in range(100):
-            connection.send_raw(b"x" * (1 << 17))
+            connection.send(messages.Ended(1, b"x" * (1 << 17)))
             await asyncio.sleep(0)
         error = await asyncio.wait_for(listener.ended, 5)
     assert error is not None
