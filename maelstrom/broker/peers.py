@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any, assert_never
 
-from maelstrom.broker import events, gatherer
+from maelstrom.broker import events, gatherer, misses
 from maelstrom.errors import MaelstromError, ProtocolError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
@@ -176,6 +176,8 @@ class ClientPeer(LastingPeer):
         """Those that have not ended."""
         self.layers: tuple[Digest, ...] = ()
         """Those of its last job."""
+        # Why its jobs that have not ended could not be told at once.
+        self._missed: dict[int, str] = {}
         self._outbox: Outbox[tuple[int, bytes]] = Outbox()
         self._unsure: list[tuple[int, bytes]] = []
         self._unheard_bytes = 0
@@ -217,7 +219,9 @@ class ClientPeer(LastingPeer):
                 self.connection.refuse(ProtocolError("outcomes are not said to have come"))
         # A client that waits for many jobs does not wait for one of them.
         may_wait = len(self.jobs) >= MANY_JOBS
-        self.connection.send(messages.Ended(number, outcome, is_cached), may_wait=may_wait)
+        missed = self._missed.pop(number, "") if self._missed else ""
+        ended = messages.Ended(number, outcome, is_cached, missed)
+        self.connection.send(ended, may_wait=may_wait)
 
     def show(self, number: int, worker: str = "") -> None:
         """Send it how far a job is, for a person."""
@@ -233,13 +237,19 @@ class ClientPeer(LastingPeer):
     def tell_known(self, submit: messages.Submit) -> bool:
         """Tell how an equal job ended, if that is known and all it refers to is here still."""
         results = self.broker.results
+        if results is None:
+            return False
         # One who does not take his outcomes gets no more of them than his jobs have slots.
-        if results is None or self.is_held_up or (known := results.find(submit.spec)) is None:
+        held_up = misses.NOT_TAKEN if self.is_held_up else ""
+        known = held_up or results.find(submit.spec, self.owner)
+        if isinstance(known, str):
+            self._missed[submit.number] = known
             return False
         job = JobId(self.id, submit.number)
         blobs = blobs_of(_OUTCOMES.read(known))
         if blobs and self.broker.outputs.keep(job, blobs):
             self.broker.outputs.release(job)
+            self._missed[submit.number] = misses.OUTPUTS
             return False
         self.tell(submit.number, known, is_cached=True)
         return True

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from maelstrom.broker.ledger import Ledger
+from maelstrom.broker.misses import Misses
 
 RESULTS_BYTES_MAX = 128 << 20
 RESULT_BYTES_MAX = 1 << 20
@@ -34,19 +35,20 @@ class Results:
         self._bytes = 0
         self.hits = 0
         self.misses = 0
+        self._reasons = Misses()
         for key, outcome in kept:
             self._add(key, outcome)
 
     def __len__(self) -> int:
         return len(self._outcomes)
 
-    def find(self, spec: bytes) -> bytes | None:
-        """Return the outcome of an equal job."""
+    def find(self, spec: bytes, owner: str = "") -> bytes | str:
+        """Return the outcome of an equal job, or else say for a client why there is none."""
         key = key_of(spec)
         outcome = self._outcomes.get(key)
         if outcome is None:
             self.misses += 1
-            return None
+            return self._reasons.why(owner, spec, key)
         self.hits += 1
         self._outcomes.move_to_end(key)
         return outcome
@@ -69,6 +71,7 @@ class Results:
             oldest, gone = self._outcomes.popitem(last=False)
             self._bytes -= _size(gone)
             self._ledger.keep(oldest, None)
+            self._reasons.evict(oldest)
 
 
 def _size(outcome: bytes) -> int:

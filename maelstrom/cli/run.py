@@ -103,6 +103,7 @@ class _Printer:
                     "duration_s": effects.duration_s,
                     "worker": effects.worker,
                     "is_cached": effects.is_cached,
+                    "missed": effects.missed,
                 }
                 click.echo(msgspec.json.encode(told))
                 return

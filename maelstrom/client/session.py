@@ -46,6 +46,7 @@ from maelstrom.wire.greeting import Hello, Role, hello
 
 STORE_BYTES_MAX = 10 << 30
 CLOSE_S_MAX = 5.0
+MISSED_MAX = 500
 RECONNECT_S_MAX = 110.0
 """A little less than a broker keeps what it has for us."""
 REASON_S = 0.2
@@ -412,8 +413,10 @@ class Session:
             told = _decode_outcome(message.outcome)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ProtocolError(f"an outcome that cannot be read: {error}") from error
-        if message.is_cached and isinstance(told, Ran):
-            effects = msgspec.structs.replace(told.effects, is_cached=True)
+        if (message.is_cached or message.missed) and isinstance(told, Ran):
+            effects = msgspec.structs.replace(
+                told.effects, is_cached=message.is_cached, missed=message.missed[:MISSED_MAX]
+            )
             told = msgspec.structs.replace(told, effects=effects)
         if blobs_of(told):
             self._fetch(message.number, told)

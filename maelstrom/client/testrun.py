@@ -276,6 +276,7 @@ class TestRun:
             worker=effects.worker,
             is_cached=effects.is_cached,
             ran_because="" if effects.is_cached else job.why,
+            missed=effects.missed,
         )
         instructions = self._told(job.run, result)
         if effects.files:

@@ -67,3 +67,5 @@ class CaseResult(msgspec.Struct, frozen=True):
     """Why it was not."""
     hint: str = ""
     """What may mend it, a line for each thing."""
+    missed: str = ""
+    """Why the broker had no equal one."""

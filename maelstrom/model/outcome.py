@@ -57,6 +57,8 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     """Whether this is how an equal job ended that ran before."""
     files: tuple[OutputFile, ...] = ()
     """What the spec wanted back, as far as it was there."""
+    missed: str = ""
+    """Why no equal job's outcome would do, as far as its broker knows."""
 
 
 class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited"):

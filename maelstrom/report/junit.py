@@ -156,6 +156,7 @@ def _case_element(result: CaseResult) -> ET.Element:
         ("worker", result.worker),
         ("cached", "true" if result.is_cached else "false"),
         *((("ran_because", result.ran_because),) if result.ran_because else ()),
+        *((("not_at_the_broker_because", result.missed),) if result.missed else ()),
         ("memory_peak_bytes", str(result.memory_peak_bytes)),
         ("cpu_s", f"{result.cpu_s:.3f}"),
     ):

@@ -125,6 +125,8 @@ class Ended(Message, frozen=True, tag=22):
     outcome: bytes
     is_cached: bool = False
     """Whether it is that of an equal job which ran before."""
+    missed: str = ""
+    """For a person, if it might have been: why not."""
 
 
 class Unknown(Message, frozen=True, tag=23):

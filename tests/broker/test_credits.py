@@ -126,7 +126,7 @@ async def test_one_who_is_held_up_gets_nothing_from_the_cache_either(
     assert grid.broker is not None
 
     class Known:
-        def find(self, spec: bytes) -> bytes:
+        def find(self, spec: bytes, owner: str) -> bytes:
             return encode(Exited(0, Effects(stdout=Output(bytes(OUTPUT_BYTES)))))
 
     grid.broker.results = Known()  # type: ignore[assignment]

@@ -8,8 +8,16 @@ import pytest
 
 from maelstrom.broker import results
 from maelstrom.broker.ledger import Ledger
+from maelstrom.broker.misses import FIRST
 from maelstrom.broker.results import Results
-from maelstrom.model.outcome import Effects, ExecutionError, Exited, Outcome, TimedOut
+from maelstrom.model.outcome import (
+    Effects,
+    ExecutionError,
+    Exited,
+    Outcome,
+    TimedOut,
+    effects_of,
+)
 from maelstrom.model.spec import Bind, JobSpec, Network, Sys, Tmp
 from maelstrom.worker.daemon import is_lasting
 from tests.support.grid import Grid
@@ -20,12 +28,12 @@ def test_what_is_kept_is_found_and_written(monkeypatch: pytest.MonkeyPatch) -> N
     ledger = Ledger()
     kept = Results(ledger, [(results.key_of(b"old"), b"o")])
     assert kept.find(b"old") == b"o"
-    assert kept.find(b"new") is None
+    assert kept.find(b"new") == ""
     kept.keep(b"new", b"n")
     kept.keep(b"new", b"m")
     kept.keep(b"large", b"x" * 11)
     assert kept.find(b"new") == b"m"
-    assert kept.find(b"large") is None
+    assert kept.find(b"large") == ""
     assert (kept.hits, kept.misses) == (2, 2)
     assert ledger.take().results == {results.key_of(b"new"): b"m"}
 
@@ -38,7 +46,7 @@ def test_what_was_used_longest_ago_goes_first(monkeypatch: pytest.MonkeyPatch) -
         kept.keep(name, b"x" * 100)
     assert kept.find(b"a")
     kept.keep(b"d", b"x" * 100)
-    assert [kept.find(name) is not None for name in (b"a", b"b", b"c", b"d")] == [
+    assert [bool(kept.find(name)) for name in (b"a", b"b", b"c", b"d")] == [
         True,
         False,
         True,
@@ -79,6 +87,10 @@ async def grid(tmp_path: Path) -> AsyncIterator[Grid]:
     await grid.close()
 
 
+def _missed(grid: Grid) -> dict[str, str]:
+    return {name: effects_of(outcome).missed for name, outcome in grid.outcomes.items()}
+
+
 async def test_an_equal_job_of_another_client_is_answered_by_the_broker(grid: Grid) -> None:
     address = f"plain:127.0.0.1:{grid.port}"
     worker = grid.add_worker(address)
@@ -87,10 +99,12 @@ async def test_an_equal_job_of_another_client_is_answered_by_the_broker(grid: Gr
     grid.submit(ann, "not kept", 0.0)
     await grid.done()
     assert not any(outcome.effects.is_cached for outcome in grid.outcomes.values())  # type: ignore[union-attr]  # All have exited.
+    assert _missed(grid) == {"kept": FIRST, "not kept": ""}
     for name in ("kept", "not kept"):
         grid.submit(bob, name, 0.0, may_be_cached=True)
     await grid.done()
     assert grid.runs == {"kept": 1, "not kept": 2}
+    assert _missed(grid) == {"kept": "", "not kept": FIRST}
     # They outlive the broker, and need no worker.
     worker.stop()
     await grid.welcomed(ann, bob)

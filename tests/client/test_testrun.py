@@ -340,9 +340,10 @@ def test_a_case_tells_where_its_outcome_is_from() -> None:
     core.handle(TargetReady(plan()))
     core.handle(JobEnded(1, listed("a b")))
     cached = Exited(0, Effects(is_cached=True))
-    told = [*core.handle(JobEnded(2, cached)), *core.handle(JobEnded(3, GOOD))]
+    run = Exited(0, Effects(missed="the broker has evicted it"))
+    told = [*core.handle(JobEnded(2, cached)), *core.handle(JobEnded(3, run))]
     results = [i.event.result for i in told if isinstance(i, Tell) and hasattr(i.event, "result")]
-    assert [(r.is_cached, r.ran_because) for r in results] == [
-        (True, ""),
-        (False, "it has not been run before"),
+    assert [(r.is_cached, r.ran_because, r.missed) for r in results] == [
+        (True, "", ""),
+        (False, "it has not been run before", "the broker has evicted it"),
     ]
