@@ -114,7 +114,7 @@ def test_a_disk_that_fills_up_stops_its_host_and_a_second_run_goes_on(
     bare: Operator, lab: Lab
 ) -> None:
     place = "/opt/maelstrom/releases"
-    lab.hosts[1].run(f"mkdir -p {place} && mount -t tmpfs -o size=20m,mode=755 small {place}")
+    lab.hosts[1].run(f"mkdir -p {place} && mount -t tmpfs -o size=10m,mode=755 small {place}")
     try:
         said = bare.run("up", "--yes", "--no-diff")
         assert said.status == 1
