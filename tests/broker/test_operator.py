@@ -33,7 +33,7 @@ async def until(visitor: Visitor, kind: type, count: int = 1) -> list[object]:
 
 
 async def add_all(secured: Secured) -> tuple[Visitor, Visitor]:
-    join = messages.Join("alpha", 1)
+    join = messages.Join("alpha", 1, (("gpu", 2), ("label:arch=x86", 1)))
     worker = await secured.knock(secured.trust.tls("worker/alpha"), Role.WORKER, join)
     jobs = [messages.Submit(number, b"spec", ()) for number in range(1, 6)]
     client = await secured.knock(secured.trust.tls("client/ann"), Role.CLIENT, *jobs)
@@ -52,6 +52,7 @@ async def test_a_monitor_sees_who_is_here_and_what_waits(secured: Secured) -> No
     assert (worker.name, worker.slots, worker.running, worker.ahead, worker.state) == (
         "alpha", 1, 1, 2, "here",
     )  # fmt: skip
+    assert worker.labels == ("arch=x86",)
     assert worker.peer.startswith("worker/alpha at 127.0.0.1:")
     [client] = state.clients
     assert (client.name, client.jobs, client.is_absent) == ("client/ann", 5, False)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from maelstrom.broker.daemon import Broker
-from maelstrom.broker.peers import ClientPeer
+from maelstrom.broker.peers import ClientPeer, WorkerPeer
 from maelstrom.cli.admin import admin
 from maelstrom.store.disk import DiskStore
 from maelstrom.wire import messages
@@ -46,6 +46,19 @@ async def test_status_is_for_people_and_for_programs(operated: Operated) -> None
     assert text.output.startswith("jobs     0 running, 0 queued, 0 lack contents, 0 ended")
     told = json.loads((await operated.run("status", "--json")).output)
     assert (told["slots"], told["workers"]) == (0, [])
+
+
+async def test_a_worker_is_told_with_its_labels(operated: Operated) -> None:
+    broker = operated.broker
+    for name, labels in (("alpha", ("label:arch=x86", "label:fast")), ("beta", ())):
+        worker = WorkerPeer(broker, broker.add(is_local=True))
+        has = tuple((label, 1) for label in labels)
+        broker.worker_joined(worker, messages.Join(name, 2, has))
+    first, second = (await operated.run("status")).output.splitlines()[-2:]
+    assert first.startswith("worker   alpha")
+    assert first.endswith(", arch=x86 fast")
+    assert second.startswith("worker   beta")
+    assert "arch" not in second
 
 
 async def test_the_order_of_jobs_is_explained(operated: Operated) -> None:
