@@ -65,6 +65,8 @@ class _Zygote:
         self._host = host
         self._outers: dict[int, int] = {}
         """Process descriptors of the outer processes, by the number of the slot."""
+        self._removers: set[int] = set()
+        """Those of the processes that remove what a slot has left on disk."""
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
 
@@ -97,8 +99,8 @@ class _Zygote:
         pid = os.fork()
         if pid == 0:
             self._connection.close()
-            for outer in self._outers.values():
-                os.close(outer)
+            for process_descriptor in (*self._outers.values(), *self._removers):
+                os.close(process_descriptor)
             host = self._host._replace(uppers=self._place_of_writes(number))
             _run_outer(kind, host, Channel(socket.socket(fileno=descriptor)), parent)
         os.close(descriptor)
@@ -109,6 +111,7 @@ class _Zygote:
         os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
         self._poll.unregister(descriptor)
         os.close(descriptor)
+        self._removers.discard(descriptor)
         for number, outer in list(self._outers.items()):
             if outer == descriptor:
                 del self._outers[number]
@@ -141,7 +144,9 @@ class _Zygote:
             finally:
                 os._exit(0)
         # It is buried like the others.
-        self._poll.register(os.pidfd_open(pid), select.POLLIN)
+        remover = os.pidfd_open(pid)
+        self._removers.add(remover)
+        self._poll.register(remover, select.POLLIN)
 
 
 def _run_outer(kind: SlotKind, host: Host, channel: Channel, parent: int) -> None:

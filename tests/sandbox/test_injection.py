@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,12 @@ def injected(
     made.close()
 
 
+def _left(now: Sight, before: Sight) -> str:
+    """Tell what a slot holds that it did not."""
+    files = Counter(now.links.split()) - Counter(before.links.split())
+    return f"{now.mounts} mounts are left of {before.mounts}, and files: {dict(files)}"
+
+
 def _complaint(outcome: Outcome, number: int, sight: Sight) -> str:
     """Return what is wrong with the way a failure is told, or nothing."""
     if isinstance(outcome, Exited):
@@ -165,15 +172,13 @@ def test_a_failure_while_a_job_is_started_or_runs_is_told(
         sight = injected.sight
         complaint = _complaint(outcome, number, sight)
         if not complaint and not injected.is_well(before):
-            complaint = f"{injected.sight} is left of {before}"
+            complaint = _left(injected.sight, before)
         if isinstance(outcome, InfrastructureFault):
             # A new slot does not make the same calls at once.
             injected.settle(2)
         if complaint:
             complaints.append((at, sight.name, complaint, outcome))
-    for c in complaints:
-        print("CC", str(c)[:420])
-    assert not complaints
+    assert not complaints, "\n".join(map(str, complaints))
 
 
 def test_a_failure_to_replace_a_network_is_told(injected: Injected) -> None:
@@ -231,7 +236,5 @@ def test_a_failure_to_make_a_slot_is_told(injected: Injected) -> None:
             )
         if not is_told or not injected.is_well(before):
             complaints.append((at, name, outcome))
-    for c in complaints:
-        print("CC", str(c)[:420])
-    assert not complaints
+    assert not complaints, "\n".join(map(str, complaints))
     assert len(descendants(os.getpid())) <= processes + 2
