@@ -92,7 +92,7 @@ class Broker:
         self.has_one_client = has_one_client
         self.scheduler = Scheduler(owner_slots_max=quota.slots)
         self.gatherer = Gatherer()
-        self.outputs = Outputs(store)
+        self.outputs = Outputs(store, self.quotas)
         self.clients: dict[ClientId, ClientPeer] = {}
         self.workers: dict[WorkerId, WorkerPeer] = {}
         self.tokens: dict[str, ClientPeer | WorkerPeer] = {}

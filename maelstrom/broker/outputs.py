@@ -4,14 +4,17 @@ Rules of this file:
 1. A worker says what it is going to give before it gives it. From then on it is pinned: for the
    worker until its report is here, and for the job until its client has fetched it or is gone.
 2. Nobody gets what is not an output of a job of his own.
-3. A client that fetches nothing is held up when BYTES_HIGH are kept for it.
+3. A client that fetches nothing is held up when BYTES_HIGH are kept for it, or half of what it may
+   have. Beyond all that it may have, an output is refused.
 """
 
 from collections.abc import Iterable
 
+from maelstrom.broker.quota import Busy, Quotas
 from maelstrom.errors import ProtocolError
 from maelstrom.model.digest import Digest
 from maelstrom.model.ids import ClientId, JobId, WorkerId
+from maelstrom.model.outcome import InfrastructureFault
 from maelstrom.store.disk import DiskStore
 
 BYTES_HIGH = 4 << 30
@@ -22,8 +25,10 @@ ANNOUNCED_MAX = 100_000
 class Outputs:
     """Of all jobs at hand."""
 
-    def __init__(self, store: DiskStore) -> None:
+    def __init__(self, store: DiskStore, quotas: Quotas) -> None:
         self._store = store
+        self._quotas = quotas
+        self._owners: dict[ClientId, str] = {}
         self._announced: dict[WorkerId, dict[Digest, None]] = {}
         self._kept: dict[ClientId, dict[int, tuple[Digest, ...]]] = {}
         self._bytes: dict[ClientId, int] = {}
@@ -60,7 +65,7 @@ class Outputs:
 
     # Kept for a client
 
-    def keep(self, job: JobId, digests: tuple[Digest, ...]) -> list[Digest]:
+    def keep(self, job: JobId, digests: tuple[Digest, ...], owner: str = "") -> list[Digest]:
         """Pin the outputs of a job; return those that are not here, which cannot be told."""
         kept = self._kept.setdefault(job.client, {})
         before = kept.get(job.number, ())
@@ -68,6 +73,7 @@ class Outputs:
         kept[job.number] = tuple(dict.fromkeys((*before, *digests)))
         size = sum(digest.size for digest in kept[job.number][len(before) :])
         self._bytes[job.client] = self._bytes.get(job.client, 0) + size
+        self._quotas.take_outputs(self._owners.setdefault(job.client, owner), size)
         return self._store.missing(digests)
 
     def is_kept(self, job: JobId) -> bool:
@@ -76,7 +82,18 @@ class Outputs:
 
     def is_too_much(self, client: ClientId) -> bool:
         """Whether a client has so much to fetch that it must get on with it."""
-        return self._bytes.get(client, 0) > BYTES_HIGH
+        kept = self._bytes.get(client, 0)
+        return kept > 0 and kept > min(
+            BYTES_HIGH, self._quotas.of(self._owners[client]).size_bytes // 2
+        )
+
+    def refusal(self, client: ClientId) -> InfrastructureFault | None:
+        """Say why the last outputs of a client cannot be kept, if they cannot."""
+        try:
+            self._quotas.check_outputs(self._owners[client])
+        except Busy as busy:
+            return InfrastructureFault(busy.message, busy.hint)
+        return None
 
     def may_get(self, client: ClientId, digest: Digest) -> bool:
         """Whether this is an output of a job of the client's."""
@@ -87,9 +104,11 @@ class Outputs:
         digests = self._kept.get(job.client, {}).pop(job.number, ())
         if digests:
             self._store.unpin(_of_job(job))
-            self._bytes[job.client] -= sum(digest.size for digest in digests)
+            size = sum(digest.size for digest in digests)
+            self._bytes[job.client] -= size
+            self._quotas.release_outputs(self._owners[job.client], size)
             if not self._kept[job.client]:
-                del self._kept[job.client], self._bytes[job.client]
+                del self._kept[job.client], self._bytes[job.client], self._owners[job.client]
 
     def client_left(self, client: ClientId) -> None:
         """Let all go that was kept for a client."""

@@ -247,10 +247,14 @@ class ClientPeer(LastingPeer):
             return False
         job = JobId(self.id, submit.number)
         blobs = blobs_of(_OUTCOMES.read(known))
-        if blobs and self.broker.outputs.keep(job, blobs):
+        if blobs and self.broker.outputs.keep(job, blobs, self.owner):
             self.broker.outputs.release(job)
             self._missed[submit.number] = misses.OUTPUTS
             return False
+        if blobs and (refused := self.broker.outputs.refusal(self.id)) is not None:
+            self.broker.outputs.release(job)
+            self.tell(submit.number, encode(refused))
+            return True
         self.tell(submit.number, known, is_cached=True)
         return True
 
@@ -284,7 +288,7 @@ class ClientPeer(LastingPeer):
         """Know an outcome from before our restart, of which it did not hear."""
         self._unsure.append((number, outcome))
         if blobs := blobs_of(_OUTCOMES.read(outcome)):
-            self.broker.outputs.keep(JobId(self.id, number), blobs)
+            self.broker.outputs.keep(JobId(self.id, number), blobs, self.owner)
 
     def _resume(self, numbers: tuple[int, ...]) -> None:
         """Make its books and ours equal: what it has no outcome of, and what it wants."""
@@ -383,13 +387,14 @@ class WorkerPeer(LastingPeer):
         outcome = _OUTCOMES.read(report.outcome)
         blobs = blobs_of(outcome)
         encoded = report.outcome
-        if blobs and (lacking := self.broker.outputs.keep(report.job, blobs)):
-            self.broker.outputs.release(report.job)
-            outcome = InfrastructureFault(f"{len(lacking)} outputs of the job are not in the store")
-            encoded = encode(outcome)
-        is_pass = isinstance(outcome, Exited) and outcome.status == 0
         is_fault = isinstance(outcome, InfrastructureFault)
-        if isinstance(outcome, InfrastructureFault):
+        if blobs:
+            refused, is_fault = self._admit(report.job, blobs)
+            if refused is not None:
+                self.broker.outputs.release(report.job)
+                outcome, encoded = refused, encode(refused)
+        is_pass = isinstance(outcome, Exited) and outcome.status == 0
+        if is_fault and isinstance(outcome, InfrastructureFault):
             from maelstrom.broker.telling import tell_fault
 
             tell_fault(self.broker, self, report, outcome)
@@ -400,6 +405,16 @@ class WorkerPeer(LastingPeer):
         )
         if blobs:
             self._keep_outputs(report, blobs)
+
+    def _admit(
+        self, job: JobId, blobs: tuple[Digest, ...]
+    ) -> tuple[InfrastructureFault | None, bool]:
+        """Keep outputs; else return why not, and whether another try might help."""
+        outputs, client = self.broker.outputs, self.broker.clients.get(job.client)
+        if lacking := outputs.keep(job, blobs, "" if client is None else client.owner):
+            fault = f"{len(lacking)} outputs of the job are not in the store"
+            return InfrastructureFault(fault), True
+        return outputs.refusal(job.client), False
 
     def _keep_outputs(self, report: messages.Report, blobs: tuple[Digest, ...]) -> None:
         """Let the worker forget what its report refers to, and us, if nobody was told of it."""

@@ -5,6 +5,7 @@ Rules of this file:
 2. Whoever has enough is told that the broker is busy, and by what; others never notice.
 3. An operator may give one client other limits than all have; they outlive the broker.
 4. Bytes count from the first job of a client to its last: what the broker keeps for it meanwhile.
+   Those of outputs count until they are fetched; only when they are here it is known how many.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class Quota(NamedTuple):
 
     jobs: int = JOBS_MAX
     size_bytes: int = BYTES_MAX
-    """Of specs and contents it gives."""
+    """Of specs and contents it gives, and of outputs that it has not fetched."""
     slots: int = 0
     """At a time; 0 for as many as there are."""
     priority: int = 0
@@ -47,6 +48,8 @@ class _Usage:
     jobs: int = 0
     size_bytes: int = 0
     spec_bytes: int = 0
+    output_bytes: int = 0
+    """They are among `size_bytes`, too."""
 
 
 @dataclass(slots=True)
@@ -110,6 +113,38 @@ class Quotas:
         usage.jobs -= 1
         usage.spec_bytes -= size_bytes
         if not usage.jobs:
+            self._end(owner, usage)
+
+    def take_outputs(self, owner: str, size_bytes: int) -> None:
+        """Count outputs that are kept for a client, whatever the limits are."""
+        usage = self._usage.setdefault(owner, _Usage())
+        usage.size_bytes += size_bytes
+        usage.output_bytes += size_bytes
+
+    def check_outputs(self, owner: str) -> None:
+        """Raise Busy if a client has more than it may have, its outputs among it."""
+        usage, quota = self._usage.get(owner, _Usage()), self.of(owner)
+        if usage.size_bytes > quota.size_bytes:
+            raise Busy(
+                f"the broker is busy: it has {usage.size_bytes} bytes of {owner}, with "
+                f"{usage.output_bytes} of outputs, and may have {quota.size_bytes}",
+                hint="let a job leave less, or run fewer at a time, or have it raised: "
+                f"maelstrom-admin limit {owner}",
+            )
+
+    def release_outputs(self, owner: str, size_bytes: int) -> None:
+        """Outputs are fetched, or nobody wants them any more."""
+        # If they were empty, it may have been forgotten.
+        usage = self._usage.setdefault(owner, _Usage())
+        usage.size_bytes -= size_bytes
+        usage.output_bytes -= size_bytes
+        if not usage.jobs:
+            self._end(owner, usage)
+
+    def _end(self, owner: str, usage: _Usage) -> None:
+        """Count no more, without a job, than what is to be fetched."""
+        usage.size_bytes = usage.output_bytes
+        if not usage.output_bytes:
             del self._usage[owner]
 
     def usage(self, owner: str) -> tuple[int, int]:

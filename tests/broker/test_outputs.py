@@ -10,6 +10,7 @@ import pytest
 
 from maelstrom.broker import outputs as broker_outputs
 from maelstrom.broker.ledger import Ledger
+from maelstrom.broker.quota import Quota
 from maelstrom.broker.results import Results
 from maelstrom.client.session import Session
 from maelstrom.errors import StoreError
@@ -254,4 +255,59 @@ async def test_one_who_fetches_nothing_is_held_up(
     held.set()
     await grid.done()
     assert len(grid.told) == 60
+    await until_released(ends)
+
+
+async def test_outputs_beyond_what_a_client_may_have_are_refused_at_once(grid: Grid) -> None:
+    assert grid.broker is not None
+    quotas = grid.broker.quotas
+    quotas.quota = Quota(size_bytes=5 * INLINE_BYTES_MAX)
+    ends = Ends(grid)
+    outcome = await ends.run("1")
+    assert isinstance(outcome, InfrastructureFault)
+    assert "the broker is busy: it has " in outcome.message
+    assert "of outputs, and may have 327680" in outcome.message
+    assert grid.runs["1"] == 1, "it would leave as much elsewhere"
+    await until_released(ends)
+    quotas.quota = Quota()
+    ends.check(await ends.run("2"), LARGE[: 5 * INLINE_BYTES_MAX])
+    await until_released(ends)
+    assert not quotas._usage
+
+
+async def test_so_are_those_of_an_outcome_from_the_cache(grid: Grid) -> None:
+    assert grid.broker is not None
+    grid.broker.results = Results(Ledger())
+    ends = Ends(grid)
+    await ends.run("1", may_be_cached=True)
+    await until_released(ends)
+    grid.broker.quotas.quota = Quota(size_bytes=5 * INLINE_BYTES_MAX)
+    outcome = await ends.run("1", may_be_cached=True)
+    assert isinstance(outcome, InfrastructureFault)
+    assert "the broker is busy: it has " in outcome.message
+    await until_released(ends)
+    assert not grid.broker.quotas._usage
+
+
+async def test_one_who_may_have_little_is_held_up_before_he_is_refused(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert grid.broker is not None
+    grid.broker.quotas.quota = Quota(size_bytes=400 * INLINE_BYTES_MAX)
+    ends = Ends(grid)
+    brought = ends.session._outputs.brought
+    held = asyncio.Event()
+
+    async def late(*arguments: Any) -> Outcome:
+        await held.wait()
+        return await brought(*arguments)
+
+    monkeypatch.setattr(ends.session._outputs, "brought", late)
+    for number in range(60):
+        grid.submit(ends.session, str(number), 1, brings=("/large",))
+    while not any(peer.is_held_up for peer in grid.broker.clients.values()):
+        await asyncio.sleep(0.005)
+    ends.session._loop.call_soon_threadsafe(held.set)  # type: ignore[union-attr]  # It runs.
+    await grid.done()
+    assert all(isinstance(outcome, Exited) for outcome in grid.outcomes.values())
     await until_released(ends)

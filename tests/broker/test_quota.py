@@ -52,6 +52,30 @@ def test_bytes_count_from_the_first_job_to_the_last() -> None:
     quotas.take_content("client/ann", 10)
 
 
+def test_outputs_count_until_they_are_fetched() -> None:
+    quotas = Quotas(Quota(size_bytes=10))
+    quotas.take_job("client/ann", 4)
+    quotas.take_outputs("client/ann", 6)
+    quotas.check_outputs("client/ann")
+    with pytest.raises(Busy):
+        quotas.take_content("client/ann", 1)
+    quotas.take_outputs("client/ann", 1)
+    with pytest.raises(
+        Busy, match="has 11 bytes of client/ann, with 7 of outputs, and may have 10"
+    ):
+        quotas.check_outputs("client/ann")
+    quotas.release_outputs("client/ann", 1)
+    quotas.end_job("client/ann", 4)
+    assert quotas.usage("client/ann") == (0, 6), "what it gave is forgotten with its last job"
+    quotas.release_outputs("client/ann", 6)
+    assert quotas.usage("client/ann") == (0, 0)
+    quotas.take_job("client/ann", 4)
+    quotas.take_outputs("client/ann", 0)
+    quotas.end_job("client/ann", 4)
+    quotas.release_outputs("client/ann", 0)
+    assert not quotas._usage
+
+
 def test_specs_count_as_long_as_their_jobs() -> None:
     quotas = Quotas(Quota(spec_bytes=10))
     quotas.take_job("client/ann", 6)
