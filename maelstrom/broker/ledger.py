@@ -164,11 +164,11 @@ class Taken(NamedTuple):
         submits: list[tuple[Value, ...]] = []
         assigns: list[tuple[Value, ...]] = []
         ends: list[tuple[Value, ...]] = []
-        forgets: list[tuple[int, int]] = []
+        forgets: dict[int, list[int]] = {}
         for job, change in self.jobs.items():
             client, number = job.client, job.number
             if change.is_forgotten:
-                forgets.append((client, number))
+                forgets.setdefault(client, []).append(number)
             elif change.submit is not None:
                 body = b"" if change.outcome is not None else _encode(change.submit)
                 submits.append((client, number, body, change.attempt, change.outcome))
@@ -207,15 +207,19 @@ def _joined(insert: str, rows: list[tuple[Value, ...]]) -> Batch:
     return [(wide, joined), (insert, rows[many:])]
 
 
-def _runs(places: list[tuple[int, int]]) -> list[tuple[Value, ...]]:
+def _runs(jobs: dict[int, list[int]]) -> list[tuple[Value, ...]]:
     """Return clients with the first and last numbers of jobs that follow each other."""
-    runs: list[tuple[int, int, int]] = []
-    for client, number in sorted(places):
-        if runs and runs[-1][0] == client and runs[-1][2] == number - 1:
-            runs[-1] = (client, runs[-1][1], number)
-        else:
-            runs.append((client, number, number))
-    return [*runs]
+    runs: list[tuple[Value, ...]] = []
+    for client, numbers in jobs.items():
+        numbers.sort()
+        first = last = numbers[0]
+        for number in numbers:
+            if number > last + 1:
+                runs.append((client, first, last))
+                first = number
+            last = number
+        runs.append((client, first, last))
+    return runs
 
 
 def read_job(row: tuple[int, int, bytes, int, bytes | None]) -> OldJob:
