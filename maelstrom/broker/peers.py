@@ -356,11 +356,11 @@ class WorkerPeer(LastingPeer):
 
     def received(self, message: messages.WorkerToBroker) -> None:
         """Hand a message on."""
-        if isinstance(message, messages.Join):
+        if self.is_absent or self.id not in self.broker.workers:
+            if not isinstance(message, messages.Join):
+                raise ProtocolError("a worker spoke of jobs before it joined")
             self._join(message)
             return
-        if self.is_absent or self.id not in self.broker.workers:
-            raise ProtocolError("a worker spoke of jobs before it joined")
         match message:
             case messages.Report():
                 self._report(message)
@@ -371,6 +371,8 @@ class WorkerPeer(LastingPeer):
             case messages.Leave():
                 self.is_leaving = True
                 self.broker.schedule(events.WorkerDraining(self.id))
+            case messages.Join():
+                raise ProtocolError("a worker joined twice")
             case messages.Ping() | messages.Goodbye():
                 pass
             case _:
@@ -428,8 +430,6 @@ class WorkerPeer(LastingPeer):
         if self.is_absent:
             self.back()
             self.broker.schedule(events.WorkerBack(self.id, join.holding))
-        elif self.id in self.broker.workers:
-            raise ProtocolError("a worker joined twice")
         else:
             self.broker.worker_joined(self, join)
 

@@ -120,7 +120,8 @@ def blobs_of(outcome: Outcome) -> tuple[Digest, ...]:
     if not isinstance(outcome, Ran):
         return ()
     effects = outcome.effects
-    blobs = [stream.blob for stream in (effects.stdout, effects.stderr) if stream.blob is not None]
-    if effects.files:
-        blobs += [file.blob for file in effects.files if file.blob is not None]
-    return tuple(dict.fromkeys(blobs)) if blobs else ()
+    out, err = effects.stdout.blob, effects.stderr.blob
+    if out is None and err is None and not effects.files:
+        return ()  # As of most jobs.
+    blobs = [out, err, *(file.blob for file in effects.files)]
+    return tuple(dict.fromkeys(blob for blob in blobs if blob is not None))

@@ -30,7 +30,7 @@ from maelstrom.errors import (
 )
 from maelstrom.trust.identity import Certificate
 from maelstrom.wire.address import is_loopback
-from maelstrom.wire.framing import Framer, frame
+from maelstrom.wire.framing import Framer, frame, head
 from maelstrom.wire.greeting import Hello, Role, agree, encode_hello, read_hello
 from maelstrom.wire.messages import Goodbye, Message, Ping
 
@@ -255,7 +255,7 @@ class Connection(asyncio.Protocol):
             raise ProtocolError(f"a message of {size} bytes; the limit is {self._frame_bytes_max}")
         if self._is_closing:
             return
-        self._outgoing.append(frame(body))
+        self._outgoing.append(head(size) + body)
         self._outgoing_bytes += size
         if self._outgoing_bytes > OUTGOING_BYTES_MAX:
             self.abort(ProtocolError("the other end does not read what it is sent"))

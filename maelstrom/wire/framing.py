@@ -17,12 +17,13 @@ HELLO_BYTES_MAX = 4096
 """Before a peer has said who it is, it gets no more than this."""
 
 _HEAD = struct.Struct(">I")
-_pack, _unpack = _HEAD.pack, _HEAD.unpack_from
+head, _unpack = _HEAD.pack, _HEAD.unpack_from
+"""`head` returns what stands in front of a body of so many bytes."""
 
 
 def frame(body: bytes) -> bytes:
     """Return the body with its length in front."""
-    return _pack(len(body)) + body
+    return head(len(body)) + body
 
 
 class Framer:
