@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -31,6 +32,7 @@ CALLS: dict[Any, tuple[str, ...]] = {
 }
 WRAPPED_MODULES = ("mount", "namespace", "process", "seccomp")
 STAGE, JOB, CLEAN = 1, 2, 3
+REMOVAL_S = 0.2
 _ORDER = struct.Struct("<IBiI")
 _SIGHT = struct.Struct("<IIII64s2048sI")
 _MEMORY_BYTES = _ORDER.size + _SIGHT.size
@@ -178,6 +180,14 @@ def main(path: str) -> None:
                 injector.wrap(module, name)
     for module_name in WRAPPED_MODULES:
         injector.wrap(importlib.import_module(f"maelstrom.linux.{module_name}"), "system_call")
+    remove = zygote.remove_tree
+
+    def remove_slowly(path: str) -> None:
+        # It is not over when the next slot is made.
+        time.sleep(REMOVAL_S)
+        remove(path)
+
+    zygote.remove_tree = remove_slowly
     run_outer, run, clean = zygote._run_outer, slot.run, slot.clean
 
     def run_outer_counted(*arguments: Any) -> None:

@@ -1,8 +1,10 @@
 """Every system call of a slot fails in turn: it is told in words, and nothing is left behind."""
 
+import contextlib
 import errno
 import itertools
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -100,6 +102,17 @@ class Injected:
         now = self.look()
         return now.files <= before.files and now.mounts == before.mounts
 
+    def kill_slots(self) -> None:
+        """End all slots, and wait until the zygote knows it."""
+        slots = descendants(self._sandbox.pool._zygote.pid)
+        outers = [pid for pid, name in slots.items() if name == "maelstrom-out"]
+        for pid in outers:
+            os.kill(pid, signal.SIGKILL)
+        deadline_s = time.monotonic() + LOOK_S_MAX
+        while any(Path(f"/proc/{pid}").exists() for pid in outers):
+            assert time.monotonic() < deadline_s, "nobody buries a slot"
+            time.sleep(0.0005)
+
     def settle(self, jobs: int = 6) -> Sight:
         """Return what the slot holds when all is well, and it knows what to expect."""
         for _ in range(jobs):
@@ -108,11 +121,11 @@ class Injected:
         return self.look()
 
 
-@pytest.fixture(scope="module")
-def injected(
-    sandbox: Sandbox, layers_root: Path, tmp_path_factory: pytest.TempPathFactory
+@contextlib.contextmanager
+def injected_sandbox(
+    layers_root: Path, path: Path, linux: tuple[int, int] | None = None
 ) -> Iterator[Injected]:
-    path = tmp_path_factory.mktemp("control") / "control"
+    """Make one that is controlled through a file."""
     control = Control.make(path)
     program = (
         f"import sys; sys.path.insert(0, {ROOT!r});"
@@ -121,10 +134,20 @@ def injected(
     with pytest.MonkeyPatch.context() as patch:
         command = (*launch.isolated_python("zygote")[:-1], program)
         patch.setattr(launch, "isolated_python", lambda _module: command)
-        made = Sandbox(layers_root, slots=2)
+        made = Sandbox(layers_root, slots=2, linux=linux)
         made.start()
-    yield Injected(made, control)
-    made.close()
+    try:
+        yield Injected(made, control)
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def injected(
+    sandbox: Sandbox, layers_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Injected]:
+    with injected_sandbox(layers_root, tmp_path_factory.mktemp("control") / "control") as made:
+        yield made
 
 
 def _left(now: Sight, before: Sight) -> str:
@@ -238,3 +261,15 @@ def test_a_failure_to_make_a_slot_is_told(injected: Injected) -> None:
             complaints.append((at, name, outcome))
     assert not complaints, "\n".join(map(str, complaints))
     assert len(descendants(os.getpid())) <= processes + 2
+
+
+def test_a_slot_holds_nothing_of_what_is_removed_meanwhile(
+    sandbox: Sandbox, layers_root: Path, tmp_path: Path
+) -> None:
+    # Where what jobs write is on disk, the zygote has it removed, here slowly.
+    with injected_sandbox(layers_root, tmp_path / "control", linux=(6, 1)) as made:
+        assert b"pidfd" not in made.settle(1).links
+        made.kill_slots()
+        # In a slot of its own kind.
+        assert isinstance(made.run(group=5000), Exited)
+        assert b"pidfd" not in made.look().links
