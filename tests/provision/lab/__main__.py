@@ -5,6 +5,7 @@ The images are built before, because that needs the machine's own network.
 """
 
 import os
+import signal
 import sys
 
 from tests.provision.lab.image import image
@@ -25,6 +26,8 @@ def main() -> None:
         image(suite)
     # Tests of real hosts are collected only here.
     os.environ["MAELSTROM_TEST_HOSTS"] = " ".join(sys.argv[1:split])
+    # Shells start what is in the background so that it never hears of Ctrl-C; our tests send it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execvp(
         "unshare",
         ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc",
