@@ -29,13 +29,10 @@ class Grudges:
         job.fault_at = worker
         self._borne.append((now_s + GRUDGE_S, worker, job))
 
-    def forgive(self, now_s: float, queue: Queue) -> bool:
-        """Forget what is long ago; return whether there was any."""
-        is_any = False
+    def forgive(self, now_s: float, queue: Queue) -> None:
+        """Forget what is long ago."""
         while self._borne and self._borne[0][0] <= now_s:
             _, worker, job = self._borne.popleft()
             if job.fault_at == worker:
                 job.fault_at = None
                 queue.renew(job)
-                is_any = True
-        return is_any

@@ -60,8 +60,8 @@ from maelstrom.broker.trash import Trash
 from maelstrom.model.ids import ClientId, JobId, WorkerId
 
 FAULTS_MAX = 5
-LOSSES_SUSPECT = 2
-LOSSES_MAX = 3
+LOSSES_SUSPECT, LOSSES_MAX = 2, 3
+GIVEN_MAX = 2000
 
 
 class Scheduler:
@@ -150,8 +150,8 @@ class Scheduler:
                 return []
             case TimePassed(now_s):
                 self._now_s = now_s
-                is_forgiven = self._grudges.forgive(now_s, self._queue)
-                return [*(self._match() if is_forgiven else ()), *self._make_twins()]
+                self._grudges.forgive(now_s, self._queue)
+                return [*self._match(), *self._make_twins()]
             case _:
                 assert_never(event)
 
@@ -258,7 +258,8 @@ class Scheduler:
         passed = []
         blocked: dict[Shape, None] = {}
         self._fleet.release_unless(self._queue.shapes())
-        while (client := self._next_client()) is not None:
+        # The rest is given out with the next event: none is to keep the others waiting for long.
+        while len(done) < GIVEN_MAX and (client := self._next_client()) is not None:
             found = self._choose(client, blocked)
             if found is not None:
                 name, job = found

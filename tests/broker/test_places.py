@@ -162,3 +162,16 @@ def test_script(name: str) -> None:
 def test_nothing_breaks_when_time_passes_or_a_worker_comes_and_goes(name: str) -> None:
     for extra in ([TimePassed(1e6)], [WorkerJoined(W9, 1)], [WorkerJoined(W9, 1), WorkerLost(W9)]):
         play_interrupted(Scheduler, SCRIPTS[name], lambda _, extra=extra: extra)
+
+
+def test_no_event_gives_out_so_many_jobs_that_all_else_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("maelstrom.broker.scheduler.GIVEN_MAX", 2)
+    core = Scheduler()
+    core.handle(ClientJoined(ANN))
+    for job in (A1, A2, A3, A4, A5):
+        core.handle(JobQueued(job))
+    assert core.handle(WorkerJoined(W1, 5)) == [Assign(W1, A1, 1), Assign(W1, A2, 1)]
+    assert core.handle(TimePassed(1.0)) == [Assign(W1, A3, 1), Assign(W1, A4, 1)]
+    assert core.handle(TimePassed(2.0)) == [Assign(W1, A5, 1)]
