@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from maelstrom.errors import InfrastructureError, UserError
+from maelstrom.errors import InfrastructureError
 
 START_S_MAX = 30.0
 STOP_S_MAX = 30.0
@@ -51,24 +51,29 @@ class LocalCluster:
         return [Daemon(**entry) for entry in json.loads(self._record.read_text())]
 
     def up(self, workers: int) -> str:
-        """Start a broker and so many workers; return where the broker listens."""
-        if any(daemon.is_alive for daemon in self.daemons):
-            raise UserError(
-                f"there is a local cluster already, in {self.directory}",
-                hint="`nox -s cluster_down -- --local` ends it",
-            )
+        """Have a broker and so many workers run, as far as they do not; return where it listens."""
+        if "broker" not in self._alive():
+            self.down()
         self.directory.mkdir(mode=0o700, exist_ok=True)
-        self._record.unlink(missing_ok=True)
+        names = [f"worker-{number}" for number in range(1, workers + 1)]
+        before = self._alive()
+        _end([daemon for name, daemon in before.items() if name not in ("broker", *names)])
         try:
-            self._start("broker", "--listen", "plain:127.0.0.1:0")
+            if not before:
+                self._start("broker", "--listen", "plain:127.0.0.1:0")
             listening = _LISTENING.search(self._log("broker").read_text())
             assert listening is not None, "a broker that is ready has said where it listens"
-            for number in range(1, workers + 1):
-                self._start(f"worker-{number}", "--broker", listening[1])
+            for name in names:
+                if name not in before:
+                    self._start(name, "--broker", listening[1])
         except BaseException:
-            self.down()
+            if not before:
+                self.down()
             raise
         return listening[1]
+
+    def _alive(self) -> dict[str, Daemon]:
+        return {daemon.name: daemon for daemon in self.daemons if daemon.is_alive}
 
     def _start(self, name: str, *arguments: str) -> None:
         """Start a daemon and wait until it says that it is ready, as it would tell systemd."""
@@ -107,7 +112,7 @@ class LocalCluster:
         raise InfrastructureError(f"the {daemon.name} did not come up: {said or 'it says nothing'}")
 
     def _remember(self, daemon: Daemon) -> None:
-        known = [*self.daemons, daemon]
+        known = [*self._alive().values(), daemon]
         entries = [{"name": d.name, "process": d.process, "began": d.began} for d in known]
         self._record.write_text(json.dumps(entries, indent=1))
 
@@ -116,17 +121,22 @@ class LocalCluster:
 
     def down(self) -> int:
         """End all of it; return how many ran."""
-        alive = [daemon for daemon in reversed(self.daemons) if daemon.is_alive]
-        for daemon in alive:
-            os.kill(daemon.process, signal.SIGTERM)
-        end = time.monotonic() + STOP_S_MAX
-        while any(daemon.is_alive for daemon in alive) and time.monotonic() < end:
-            time.sleep(0.02)
-        for daemon in alive:
-            if daemon.is_alive:
-                os.kill(daemon.process, signal.SIGKILL)
+        alive = [*self._alive().values()]
+        # The broker, which was the first, is the last.
+        _end(alive[::-1])
         self._record.unlink(missing_ok=True)
         return len(alive)
+
+
+def _end(daemons: list[Daemon]) -> None:
+    for daemon in daemons:
+        os.kill(daemon.process, signal.SIGTERM)
+    end = time.monotonic() + STOP_S_MAX
+    while any(daemon.is_alive for daemon in daemons) and time.monotonic() < end:
+        time.sleep(0.02)
+    for daemon in daemons:
+        if daemon.is_alive:
+            os.kill(daemon.process, signal.SIGKILL)
 
 
 def _began(process: int) -> str:

@@ -1,10 +1,10 @@
 """A broker and workers on this machine, started and ended by a command."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
-import pytest
-
-from maelstrom.errors import UserError
 from provision.local import LocalCluster
 
 
@@ -16,8 +16,16 @@ def test_a_local_cluster_starts_goes_on_by_itself_and_is_ended(tmp_path: Path) -
         assert [(d.name, d.is_alive) for d in found.daemons] == [
             ("broker", True), ("worker-1", True),
         ]  # fmt: skip
-        with pytest.raises(UserError, match="a local cluster already"):
-            found.up(1)
+        # Again: what runs goes on, what does not is started, what is too much is ended.
+        before = found.daemons
+        assert found.up(2) == place
+        assert found.daemons[:2] == before
+        os.kill(before[1].process, signal.SIGKILL)
+        while before[1].is_alive:
+            time.sleep(0.01)
+        assert found.up(2) == place
+        assert [d.name for d in found.daemons] == ["broker", "worker-2", "worker-1"]
+        assert found.up(1) == place
     finally:
         ended = LocalCluster(tmp_path / "cluster").down()
     assert ended == 2
