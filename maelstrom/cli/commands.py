@@ -13,7 +13,14 @@ from maelstrom import __version__, places
 from maelstrom.broker.quota import JOBS_MAX, Quota
 from maelstrom.cli import logs
 from maelstrom.cli.config import Program
-from maelstrom.cli.options import AddressType, SizeType, read_labels, read_resources
+from maelstrom.cli.options import (
+    AddressType,
+    SizeType,
+    labels_option,
+    read_labels,
+    read_resources,
+    resources_option,
+)
 from maelstrom.sandbox.pool import service_user
 from maelstrom.store.disk import DiskStore
 from maelstrom.trust.identity import Role
@@ -246,18 +253,8 @@ def broker(
     show_default="number of CPUs",
     help="How many jobs run at a time.",
 )
-@click.option(
-    "--resources",
-    metavar="NAME=N,...",
-    default="",
-    help="What jobs may ask for besides slots, and how much of it this host has: `gpu=2,scope=1`.",
-)
-@click.option(
-    "--labels",
-    metavar="WORD,...",
-    default="",
-    help="What this host is, for jobs that require it: `arch=x86,fast`.",
-)
+@resources_option
+@labels_option
 @_store("worker")
 @_store_size
 @click.option(

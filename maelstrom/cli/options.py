@@ -1,11 +1,10 @@
 """Kinds of values on command lines and in files."""
 
-import re
-
 import click
 
 from maelstrom.errors import UserError
-from maelstrom.model.label import as_resources, is_label
+from maelstrom.model import amounts, label
+from maelstrom.model.amounts import Amounts
 from maelstrom.wire.address import Address, parse
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -42,22 +41,35 @@ class SizeType(click.ParamType[int]):
         return int(digits) * _UNITS[text[len(digits) :]]
 
 
-def read_resources(text: str) -> tuple[tuple[str, int], ...]:
+resources_option = click.option(
+    "--resources",
+    metavar="NAME=N,...",
+    default="",
+    help="What jobs may ask for besides slots, and how much of it this host has: `gpu=2,scope=1`.",
+)
+labels_option = click.option(
+    "--labels",
+    metavar="WORD,...",
+    default="",
+    help="What this host is, for jobs that require it: `arch=x86,fast`.",
+)
+
+
+def read_resources(text: str) -> Amounts:
     """Read `gpu=2,scope=1`; raises a usage error."""
-    found: dict[str, int] = {}
-    for part in filter(None, text.split(",")):
-        name, equals, amount = part.strip().partition("=")
-        is_plain = bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name)) and name != "slots"
-        if not equals or not is_plain or not amount.isdecimal() or int(amount) < 1:
-            raise click.UsageError(f"`{part}` is not a resource: write NAME=N, as in `gpu=2`")
-        found[name] = int(amount)
-    return tuple(sorted(found.items()))
+    try:
+        return amounts.read_resources(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"`{error}` is not a resource: write NAME=N, as in `gpu=2`"
+        ) from None
 
 
-def read_labels(text: str) -> tuple[tuple[str, int], ...]:
+def read_labels(text: str) -> Amounts:
     """Read `arch=x86,fast` as resources; raises a usage error."""
-    labels = [part.strip() for part in text.split(",") if part]
-    for label in labels:
-        if not is_label(label):
-            raise click.UsageError(f"`{label}` is not a label: write a word, as in `arch=x86,fast`")
-    return as_resources(labels)
+    try:
+        return label.read_labels(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"`{error}` is not a label: write a word, as in `arch=x86,fast`"
+        ) from None

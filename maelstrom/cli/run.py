@@ -11,7 +11,13 @@ import msgspec
 from maelstrom import __version__
 from maelstrom.cli.config import Program
 from maelstrom.cli.ending import INTERRUPTED, end
-from maelstrom.cli.options import AddressType
+from maelstrom.cli.options import (
+    AddressType,
+    labels_option,
+    read_labels,
+    read_resources,
+    resources_option,
+)
 from maelstrom.client import job
 from maelstrom.client.engine import Engine, Submission
 from maelstrom.client.hybrid import beside
@@ -157,6 +163,16 @@ def _run(
             done.acquire()
 
 
+def _read_jobs(command: tuple[str, ...], path: Path | None) -> list[job.Described]:
+    if command and path is not None:
+        raise click.UsageError("give either a command or --file")
+    if command:
+        return [job.describe({"program": command[0], "arguments": list(command[1:])})]
+    if path is not None:
+        return job.read_file(path)
+    return job.read_jobs(sys.stdin.read(), is_toml=False, name="standard input")
+
+
 @click.command(cls=Program, program="run", context_settings={"allow_interspersed_args": False})
 @click.option(
     "--broker",
@@ -177,6 +193,8 @@ def _run(
     show_default="number of CPUs",
     help="How many jobs run at a time here.",
 )
+@resources_option
+@labels_option
 @click.option("--hybrid", "is_hybrid", is_flag=True, help="With a broker: use the slots here, too.")
 @click.option(
     "--file",
@@ -198,6 +216,8 @@ def run(
     broker: Address | None,
     identity: Path | None,
     slots: int | None,
+    resources: str,
+    labels: str,
     is_hybrid: bool,
     path: Path | None,
     is_json: bool,
@@ -228,24 +248,20 @@ def run(
     Exit status: that of the first job that did not end with 0; 128 and the signal's number; 124 for
     one that took too long, 125 for one that could not be run; 2 wrong arguments or descriptions.
     """
-    if command and path is not None:
-        raise click.UsageError("give either a command or --file")
-    if command:
-        jobs = [job.describe({"program": command[0], "arguments": list(command[1:])})]
-    elif path is not None:
-        jobs = job.read_file(path)
-    else:
-        jobs = job.read_jobs(sys.stdin.read(), is_toml=False, name="standard input")
+    jobs = _read_jobs(command, path)
     store = cache_directory() / "store"
+    has = (*read_resources(resources), *read_labels(labels))
 
     def session(where: Address | None) -> Session:
         address = str(where) if where is not None else None
-        return Session(broker=address, slots=slots, store_root=store, identity=identity)
+        return Session(
+            broker=address, slots=slots, resources=has, store_root=store, identity=identity
+        )
 
     shared = session(broker)
     engine: Engine = shared
     if broker is not None:
-        engine = beside(shared, lambda: session(None), slots=slots, is_hybrid=is_hybrid)
+        engine = beside(shared, lambda: session(None), slots=slots, has=has, is_hybrid=is_hybrid)
     printer = _Printer(
         is_json=is_json, is_single=len(jobs) == 1, outputs=outputs, output=engine.output
     )

@@ -4,6 +4,7 @@ The latter is started for every test run, so it reads its few arguments itself.
 """
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ from maelstrom.cli.ending import end
 from maelstrom.cli.service import announced, notify
 from maelstrom.errors import ConnectionLost
 from maelstrom.log import Log
+from maelstrom.model.amounts import Amounts
 from maelstrom.sandbox.pool import SlotPool, service_user
 from maelstrom.store.disk import DiskStore
 from maelstrom.trust.tls import Tls
@@ -102,21 +104,22 @@ async def _renew(address: Address, tls: Tls | None) -> None:
 def main() -> int:
     """Run the program."""
     if sys.argv[1:2] == ["--connection-fd"]:
-        descriptor, root, size_bytes_max, slots = sys.argv[2:6]
-        return end(
-            PROGRAM,
-            lambda: _run_pair(int(descriptor), Path(root), int(size_bytes_max), int(slots)),
-        )
+        descriptor, root, size_bytes_max, slots, has = sys.argv[2:7]
+        resources = tuple((str(name), int(amount)) for name, amount in json.loads(has))
+        store = (Path(root), int(size_bytes_max))
+        return end(PROGRAM, lambda: _run_pair(int(descriptor), *store, int(slots), resources))
     from maelstrom.cli.commands import worker
 
     return end(PROGRAM, lambda: worker(prog_name=PROGRAM, standalone_mode=True))
 
 
-def _run_pair(descriptor: int, root: Path, size_bytes_max: int, slots: int) -> None:
+def _run_pair(
+    descriptor: int, root: Path, size_bytes_max: int, slots: int, resources: Amounts
+) -> None:
     store = DiskStore(root, size_bytes_max=size_bytes_max, owner=service_user())
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
-    asyncio.run(serve(store, slots, Reached(sock), None, is_watched=False))
+    asyncio.run(serve(store, slots, Reached(sock), None, is_watched=False, resources=resources))
 
 
 if __name__ == "__main__":

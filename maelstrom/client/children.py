@@ -1,5 +1,6 @@
 """Start the broker and the worker of a stand-alone client, and find out why one of them ended."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from maelstrom.errors import InfrastructureError, MaelstromError, SandboxUnavailable
+from maelstrom.model.amounts import Amounts
 
 STDERR_BYTES_MAX = 1 << 16
 
@@ -94,7 +96,7 @@ class Child:
 
 
 def start_children(
-    store_root: Path, store_bytes_max: int, slots: int
+    store_root: Path, store_bytes_max: int, slots: int, resources: Amounts
 ) -> tuple[list[Child], socket.socket, socket.socket]:
     """Start both; return them, and our connections for messages and for contents."""
     ours, brokers = socket.socketpair()
@@ -106,7 +108,7 @@ def start_children(
     children = []
     try:
         # The worker first: it takes longer to start.
-        children.append(Child("worker", [*store, str(slots)], [workers]))
+        children.append(Child("worker", [*store, str(slots), json.dumps(resources)], [workers]))
         children.append(Child("broker", store, [brokers, brokers_blobs, brokers_worker]))
     except OSError as error:
         for sock in (ours, our_blobs, brokers, brokers_blobs, workers, brokers_worker):

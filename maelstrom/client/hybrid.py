@@ -12,6 +12,7 @@ from maelstrom.client import sharing
 from maelstrom.client.engine import Engine, Submission
 from maelstrom.client.sharing import Sharing
 from maelstrom.client.split import SplitEngine
+from maelstrom.model.amounts import Amounts, suffice
 from maelstrom.model.outcome import Cancelled, InfrastructureFault, Outcome
 
 
@@ -25,10 +26,13 @@ class Shared(Engine, Protocol):
 class HybridEngine(SplitEngine):
     """Both engines; carries out what the core decides, one event after the other."""
 
-    def __init__(self, shared: Shared, make_own: Callable[[], Engine], *, slots: int) -> None:
+    def __init__(
+        self, shared: Shared, make_own: Callable[[], Engine], *, slots: int, has: Amounts = ()
+    ) -> None:
         super().__init__(shared, make_own)
         self._there = shared
         self._core = Sharing(slots)
+        self._own_worker = (slots, has)
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Submission] = {}
         self._numbers_there: dict[int, int] = {}
@@ -40,7 +44,12 @@ class HybridEngine(SplitEngine):
         """Queue a job, wherever."""
         number = next(self._numbers)
         self._jobs[number] = job
-        self._take(sharing.Wanted(number, job.priority, job.estimate_s, job.spec.is_local))
+        place = sharing.Place.ANY
+        if job.spec.is_local:
+            place = sharing.Place.HERE
+        elif not suffice(*self._own_worker, job.spec.resources):
+            place = sharing.Place.THERE
+        self._take(sharing.Wanted(number, job.priority, job.estimate_s, place))
         return number
 
     def cancel_all(self, *, running: bool) -> None:
@@ -112,9 +121,14 @@ class HybridEngine(SplitEngine):
 
 
 def beside(
-    shared: Shared, make_own: Callable[[], Engine], *, slots: int | None, is_hybrid: bool
+    shared: Shared,
+    make_own: Callable[[], Engine],
+    *,
+    slots: int | None,
+    has: Amounts,
+    is_hybrid: bool,
 ) -> SplitEngine:
     """Return a shared broker's engine with our own slots beside it: for all, or what must be."""
     if not is_hybrid:
         return SplitEngine(shared, make_own)
-    return HybridEngine(shared, make_own, slots=slots or len(os.sched_getaffinity(0)))
+    return HybridEngine(shared, make_own, slots=slots or len(os.sched_getaffinity(0)), has=has)

@@ -19,6 +19,7 @@ from maelstrom.client.record import Record
 from maelstrom.client.target import ContainerPlanner, PlainPlanner
 from maelstrom.client.unrun import Unrun, events
 from maelstrom.layers.hasher import Hasher
+from maelstrom.model.amounts import Amounts
 from maelstrom.report import reporter
 from maelstrom.report.events import RunFinished, RunStarted
 from maelstrom.report.order import OrderReporter
@@ -48,6 +49,7 @@ class TestClient:
         is_contained: bool,
         broker: str | None,
         slots: int | None,
+        resources: Amounts = (),
         ui: str,
         junit: str | None,
         uses_cache: bool = True,
@@ -71,6 +73,7 @@ class TestClient:
                 return Session(
                     broker=broker,
                     slots=slots,
+                    resources=resources,
                     store_root=cache / "store",
                     store_bytes_max=store_bytes,
                     identity=None if identity is None else Path(identity).expanduser(),
@@ -80,7 +83,9 @@ class TestClient:
             shared.on_note = lambda text: self._driver.note(text)  # noqa: PLW0108  # Not yet there.
             engine = shared
             if broker is not None:
-                engine = beside(shared, lambda: session(None), slots=slots, is_hybrid=is_hybrid)
+                engine = beside(
+                    shared, lambda: session(None), slots=slots, has=resources, is_hybrid=is_hybrid
+                )
             self._hasher = Hasher(cache / "digests")
             self._planner = ContainerPlanner(self._hasher, engine.offer)
         else:

@@ -32,6 +32,7 @@ from maelstrom.client.fetching import Outputs
 from maelstrom.client.router import Router
 from maelstrom.client.uploader import Uploader
 from maelstrom.errors import ConnectionLost, InfrastructureError, MaelstromError, ProtocolError
+from maelstrom.model.amounts import Amounts
 from maelstrom.model.digest import Digest
 from maelstrom.model.outcome import ExecutionError, Outcome, Ran, blobs_of
 from maelstrom.store.disk import DiskStore
@@ -73,6 +74,7 @@ class Session:
         *,
         broker: str | None,
         slots: int | None = None,
+        resources: Amounts = (),
         store_root: Path,
         store_bytes_max: int = STORE_BYTES_MAX,
         identity: Path | None = None,
@@ -82,6 +84,8 @@ class Session:
         self._identity = identity
         self._tls: Tls | None = None
         self._slots = slots or len(os.sched_getaffinity(0))
+        # What a worker of our own has besides.
+        self._resources = resources
         self._store = (store_root, store_bytes_max)
         self._router = Router()
         self._sources: dict[Digest, Source] = {}
@@ -201,7 +205,7 @@ class Session:
     async def _reach(self) -> None:
         if self._address is None:
             loop = asyncio.get_running_loop()
-            self._children, sock, blobs = start_children(*self._store, self._slots)
+            self._children, sock, blobs = start_children(*self._store, self._slots, self._resources)
             self._spare = blobs
             for child in self._children:
                 loop.add_reader(child.pidfd, self._child_ended, child)

@@ -7,10 +7,12 @@ Rules of this file:
 2. The last in the broker's order is taken back first: it would wait longest, and is the least
    likely to begin there before the broker hears of it.
 3. A job is told once: by the one that has it. One that was taken back is with neither for a moment.
-4. What must run here for other reasons has its room here, too.
+4. What must run here for other reasons has its room here, too; what needs what is not here is left
+   there.
 5. When nothing can run here, what was taken back goes to the shared broker again, and no more is.
 """
 
+import enum
 import heapq
 from typing import TypeAlias, assert_never
 
@@ -22,13 +24,21 @@ AHEAD = 2
 # Events
 
 
+class Place(enum.Enum):
+    """Where a job may run."""
+
+    ANY = enum.auto()
+    HERE = enum.auto()
+    THERE = enum.auto()
+
+
 class Wanted(msgspec.Struct, frozen=True):
-    """The run has a job; one that is `bound` must run here."""
+    """The run has a job."""
 
     job: int
     priority: int = 0
     estimate_s: float = 0.0
-    is_bound: bool = False
+    place: Place = Place.ANY
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -100,7 +110,7 @@ class Sharing:
 
     def __init__(self, slots: int) -> None:
         self._room = slots + AHEAD
-        # With the shared broker, not known to have begun; the last in its order is the first here.
+        # With the shared broker, and may be taken back; the last in its order is the first here.
         self._there: dict[int, tuple[int, float, int]] = {}
         self._last: list[tuple[int, float, int]] = []
         self._begun: dict[int, None] = {}
@@ -113,14 +123,8 @@ class Sharing:
     def handle(self, event: Event) -> list[Instruction]:
         """Take an event in; return what must be done now, in this order."""
         match event:
-            case Wanted(job, priority, estimate_s, is_bound):
-                if is_bound:
-                    self._here[job] = True
-                    return [RunHere(job)]
-                place = (priority, estimate_s or float("inf"), -job)
-                self._there[job] = place
-                heapq.heappush(self._last, place)
-                return [RunThere(job), *self._fill()]
+            case Wanted():
+                return self._begin(event)
             case Begun(job):
                 if self._there.pop(job, None) is not None:
                     self._begun[job] = None
@@ -138,14 +142,29 @@ class Sharing:
             case _:
                 assert_never(event)
 
+    def _begin(self, wanted: Wanted) -> list[Instruction]:
+        job = wanted.job
+        match wanted.place:
+            case Place.HERE:
+                self._here[job] = True
+                return [RunHere(job)]
+            case Place.THERE:
+                self._begun[job] = None
+                return [RunThere(job)]
+            case Place.ANY:
+                rank = (wanted.priority, wanted.estimate_s or float("inf"), -job)
+                self._there[job] = rank
+                heapq.heappush(self._last, rank)
+                return [RunThere(job), *self._fill()]
+
     def _fill(self) -> list[Instruction]:
         done: list[Instruction] = []
         while self._last and not self._is_hopeless:
             if len(self._here) + len(self._asked) >= self._room:
                 break
-            place = heapq.heappop(self._last)
-            job = -place[2]
-            if self._there.get(job) == place:
+            rank = heapq.heappop(self._last)
+            job = -rank[2]
+            if self._there.get(job) == rank:
                 del self._there[job]
                 self._asked[job] = True
                 done.append(TakeBack(job))

@@ -7,10 +7,10 @@ a worker of the version before, which does not know labels, still keeps jobs off
 import re
 from collections.abc import Iterable
 
+from maelstrom.model.amounts import Amounts
+
 LABEL = "label:"
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,99}")
-
-Amounts = tuple[tuple[str, int], ...]
 
 
 def is_label(text: str) -> bool:
@@ -21,6 +21,15 @@ def is_label(text: str) -> bool:
 def as_resources(labels: Iterable[str]) -> Amounts:
     """Return the resources that stand for labels."""
     return tuple((LABEL + word, 1) for word in sorted(set(labels)))
+
+
+def read_labels(text: str) -> Amounts:
+    """Read `arch=x86,fast` as resources; raises ValueError with the part that is no label."""
+    labels = [part.strip() for part in text.split(",") if part]
+    for label in labels:
+        if not is_label(label):
+            raise ValueError(label)
+    return as_resources(labels)
 
 
 def labels_of(resources: Iterable[str]) -> tuple[str, ...]:

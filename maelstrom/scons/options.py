@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import SCons.Errors
 import SCons.Script
 
+from maelstrom.model.amounts import Amounts, read_resources
+from maelstrom.model.label import read_labels
 from maelstrom.scons import configuration
 from maelstrom.scons.configuration import Entry
 
@@ -45,6 +47,10 @@ class Settings(NamedTuple):
     """How much content is kept on this machine."""
     is_hybrid: bool = False
     """Whether slots of this machine help the broker."""
+    resources: Amounts = ()
+    """What this machine has for cases that ask for more than slots."""
+    labels: Amounts = ()
+    """What it is."""
 
 
 def _broker(text: str) -> str:
@@ -90,6 +96,20 @@ def _size(text: str) -> int:
     if match is None or not int(match[1]):
         raise ValueError("a size as in 500M or 10G")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def _resources(text: str) -> Amounts:
+    try:
+        return read_resources(text)
+    except ValueError:
+        raise ValueError("names with amounts, as in gpu=2,scope=1") from None
+
+
+def _labels(text: str) -> Amounts:
+    try:
+        return read_labels(text)
+    except ValueError:
+        raise ValueError("words, as in arch=x86,fast") from None
 
 
 def _is_yes(text: str) -> bool:
@@ -169,6 +189,8 @@ OPTIONS = (
         "With a broker: run cases in the slots of this machine, too.",
         "--maelstrom-hybrid",
     ),
+    _Option("resources", "NAME=N,...", _resources, (), "What this machine has for its own slots."),
+    _Option("labels", "WORD,...", _labels, (), "What it is, for cases that require labels."),
 )
 KEYS = tuple(option.key for option in OPTIONS)
 VARIABLES = {
@@ -273,6 +295,8 @@ def resolve(variables: Mapping[str, Any]) -> Settings:
         identity=found["identity"],
         store_bytes=found["store-size"],
         is_hybrid=found["hybrid"],
+        resources=found["resources"],
+        labels=found["labels"],
     )
 
 

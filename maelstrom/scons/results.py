@@ -257,6 +257,7 @@ class Tests:
                 is_hybrid=settings.is_hybrid,
                 explains_order=options.explains_order(),
                 slots=settings.slots or _plain_slots(settings),
+                resources=settings.resources + settings.labels,
                 ui="quiet" if is_silent else settings.ui,
                 junit=settings.junit,
                 uses_cache=settings.uses_cache,

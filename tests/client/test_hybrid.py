@@ -16,6 +16,7 @@ from maelstrom.client.sharing import (
     CancelAll,
     EndedHere,
     EndedThere,
+    Place,
     RunHere,
     RunThere,
     Sharing,
@@ -29,12 +30,21 @@ from maelstrom.model.outcome import Cancelled, Effects, Exited, InfrastructureFa
 from maelstrom.model.spec import JobSpec, Network
 from tests.support.script import Core, Script, play, play_interrupted
 
+TOO_MUCH = (("gpu", 2),)
+
 # One slot here: room for three.
 SCRIPTS: dict[str, Script] = {
     "what has room here is taken back, and told by us": [
         (Wanted(1), [RunThere(1), TakeBack(1)]),
         (EndedThere(1, is_cancelled=True), [RunHere(1)]),
         (EndedHere(1), [Tell(1)]),
+    ],
+    "what cannot run here is left there": [
+        (Wanted(1, place=Place.THERE), [RunThere(1)]),
+        (Wanted(2), [RunThere(2), TakeBack(2)]),
+        (EndedThere(2, is_cancelled=True), [RunHere(2)]),
+        (EndedThere(1), [Tell(1)]),
+        (EndedHere(2), [Tell(2)]),
     ],
     "what began there meanwhile, or was known, is told by the broker": [
         (Wanted(1), [RunThere(1), TakeBack(1)]),
@@ -57,7 +67,7 @@ SCRIPTS: dict[str, Script] = {
         (EndedThere(5), [Tell(5), TakeBack(4)]),
     ],
     "what is bound to this machine is here at once, and has its room": [
-        *[(Wanted(n, is_bound=True), [RunHere(n)]) for n in (1, 2, 3, 4)],
+        *[(Wanted(n, place=Place.HERE), [RunHere(n)]) for n in (1, 2, 3, 4)],
         (Wanted(5), [RunThere(5)]),
         (EndedHere(1), [Tell(1)]),
         (EndedHere(2), [Tell(2), TakeBack(5)]),
@@ -82,7 +92,7 @@ SCRIPTS: dict[str, Script] = {
     "when nothing can run here all goes there": [
         *[(Wanted(n), [RunThere(n), TakeBack(n)]) for n in (1, 2)],
         (EndedThere(1, is_cancelled=True), [RunHere(1)]),
-        (Wanted(3, is_bound=True), [RunHere(3)]),
+        (Wanted(3, place=Place.HERE), [RunHere(3)]),
         (EndedHere(3, is_hopeless=True), [Tell(3)]),
         (EndedHere(1, is_hopeless=True), [RunThere(1)]),
         (EndedThere(2, is_cancelled=True), [RunThere(2)]),
@@ -101,7 +111,7 @@ def test_script(name: str) -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script_interrupted(name: str) -> None:
     def interrupt(core: Core) -> list[object]:
-        return [Wanted(91), EndedThere(91), Wanted(92, is_bound=True), EndedHere(92)]
+        return [Wanted(91), EndedThere(91), Wanted(92, place=Place.HERE), EndedHere(92)]
 
     play_interrupted(lambda: Sharing(1), SCRIPTS[name], interrupt)
 
@@ -176,13 +186,17 @@ def test_each_job_is_told_once_and_run_once(seed: int) -> None:
     there_runs: Counter[str] = Counter()
     here_runs: Counter[str] = Counter()
     there, here = Engine(dice, there_runs), Engine(dice, here_runs)
-    engine = HybridEngine(there, lambda: here, slots=2)
+    engine = HybridEngine(there, lambda: here, slots=2, has=(("gpu", 1),))
     engine.offer({"a": 1})
+    not_here: list[str] = []
     told: Counter[str] = Counter()
     cancels, fails = dice.random() < 0.3, dice.random() < 0.2
     for number in range(40):
         network = Network.LOCAL if dice.random() < 0.1 else Network.DISABLED
-        spec = JobSpec(program=f"p{number}", network=network)
+        wants = (("gpu", dice.randrange(1, 3)),) if dice.random() < 0.2 else ()
+        spec = JobSpec(program=f"p{number}", network=network, resources=(("slots", 1), *wants))
+        if wants == TOO_MUCH and network is Network.DISABLED:
+            not_here.append(spec.program)
 
         def take(outcome: Outcome, name: str = spec.program) -> None:
             told[name] += 1
@@ -201,6 +215,7 @@ def test_each_job_is_told_once_and_run_once(seed: int) -> None:
     assert told == dict.fromkeys((f"p{number}" for number in range(40)), 1)
     runs = there_runs + here_runs
     assert set(runs.values()) <= {1}, "nothing is run twice"
+    assert not {*not_here} & {*here_runs}, "what is not here is not asked for here"
     if not (cancels or fails):
         assert len(runs) == 40
         assert here_runs, "the slots here are used"

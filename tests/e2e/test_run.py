@@ -88,3 +88,13 @@ def test_what_cannot_be_run_is_said_without_a_traceback(
     assert ended.returncode == 2
     assert told in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.usefixtures("_sandbox")
+def test_a_job_gets_what_this_machine_is_said_to_have(tmp_path: Path) -> None:
+    job = {"program": "true", "resources": {"gpu": 2}, "labels": ["fast"]}
+    refused = run(tmp_path, given=json.dumps(job))
+    assert refused.returncode == 125
+    assert "needs a slot, 2 of `gpu`, the label `fast`" in refused.stderr
+    ended = run(tmp_path, "--resources", "gpu=2", "--labels", "fast", given=json.dumps(job))
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -97,13 +97,15 @@ def test_all_that_is_in_a_file_gets_where_it_is_meant_for(project: Project, home
     user = (
         'maelstrom = true\nbroker = "unix:/run/b"\nslots = 3\nui = "quiet"\nstore-size = "5M"\n'
         'identity = "/etc/me"\ncache = false\ntimeout = 7.5\n'
+        'resources = "gpu=2"\nlabels = "fast"\n'
     )
     declare(project)
     assert project.scons("test", **places(home, user)).status == 0
     [opened] = project.events("open")
-    told = {key: opened[key] for key in ("broker", "slots", "store", "identity")}
+    told = {key: opened[key] for key in ("broker", "slots", "has", "store", "identity")}
     assert told == {
-        "broker": "unix:/run/b", "slots": 3, "store": 5 << 20, "identity": "/etc/me",
+        "broker": "unix:/run/b", "slots": 3, "has": [["gpu", 2], ["label:fast", 1]],
+        "store": 5 << 20, "identity": "/etc/me",
     }  # fmt: skip
     [job] = project.events("submit")
     assert job["timeout_s"] == 7.5
@@ -162,6 +164,6 @@ def test_who_has_no_file_loads_nothing_for_it(project: Project, home: Path) -> N
     assert "tomllib" not in loaded
     parts = ("client", "errors", "layers", "places", "scons")
     allowed = tuple(f"maelstrom.{part}" for part in parts)
-    light = {"maelstrom.model", "maelstrom.model.label"}
+    light = {"maelstrom.model", "maelstrom.model.amounts", "maelstrom.model.label"}
     assert all(name.startswith(allowed) for name in loaded if name not in light), loaded
     assert "--maelstrom-print-config" in done.stdout

@@ -16,6 +16,7 @@ import msgspec
 from maelstrom.client.engine import Submission
 from maelstrom.client.plain import PlainEngine
 from maelstrom.errors import MaelstromError, SandboxUnavailable
+from maelstrom.model.amounts import Amounts
 from maelstrom.model.digest import Digest
 from maelstrom.model.layer import PROJECT_ROOT
 from maelstrom.model.outcome import InfrastructureFault, Outcome
@@ -30,6 +31,7 @@ class Session:
         *,
         broker: str | None,
         slots: int | None,
+        resources: Amounts,
         store_root: Path,
         store_bytes_max: int,
         identity: Path | None,
@@ -40,7 +42,8 @@ class Session:
         self._waiting: list[Callable[[Outcome], None]] = []
         self.failure: MaelstromError | None = None
         shown = str(identity) if identity else None
-        _note(event="open", broker=broker, slots=slots, store=store_bytes_max, identity=shown)
+        opened = {"broker": broker, "slots": slots, "has": resources, "store": store_bytes_max}
+        _note(event="open", **opened, identity=shown)
 
     def start(self) -> None:
         """Fail as a host without user namespaces does, if the test asks for it."""
