@@ -361,7 +361,8 @@ def _run_jobs(slot: Slot, kind: steps.SlotKind, channel: Channel) -> None:
         if not _run(slot, channel, message):
             return
         try:
-            if not slot.clean():
+            # Nobody comes after the only job.
+            if kind.is_one_shot or not slot.clean():
                 break
         except (OSError, Surprise):
             break
