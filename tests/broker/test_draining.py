@@ -38,6 +38,17 @@ async def begun(grid: Grid, *jobs: str) -> None:
         await asyncio.sleep(0.01)
 
 
+async def busy(grid: Grid, *, drain_s: str, job_ms: int) -> str:
+    """Have a broker drain for so long at the most, and a job begun; return where it listens."""
+    await grid.start_broker_process("--drain-time", drain_s)
+    address = f"plain:127.0.0.1:{grid.port}"
+    worker, session = grid.add_worker(address), grid.add_session(address)
+    await grid.welcomed(session, worker)
+    grid.submit(session, "long", job_ms)
+    await begun(grid, "long")
+    return address
+
+
 async def waiting(grid: Grid, address: str) -> Session:
     """Return a client that came too late, and was told so in one line."""
     told: list[str] = []
@@ -76,12 +87,7 @@ async def test_what_is_given_out_ends_and_the_rest_is_handed_over(grid: Grid) ->
 async def test_a_broker_that_drains_for_too_long_is_given_up(
     grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await grid.start_broker_process("--drain-time", "600")
-    address = f"plain:127.0.0.1:{grid.port}"
-    worker, session = grid.add_worker(address), grid.add_session(address)
-    await grid.welcomed(session, worker)
-    grid.submit(session, "long", 600_000)
-    await begun(grid, "long")
+    address = await busy(grid, drain_s="600", job_ms=600_000)
     process = ask(grid, signal.SIGTERM)
     late = await waiting(grid, address)
     monkeypatch.setattr("maelstrom.client.session.RECONNECT_S_MAX", 0.1)
@@ -96,12 +102,7 @@ async def test_a_broker_that_drains_for_too_long_is_given_up(
 
 
 async def test_what_takes_longer_goes_on_and_the_next_broker_hears_of_it(grid: Grid) -> None:
-    await grid.start_broker_process("--drain-time", "0.1")
-    address = f"plain:127.0.0.1:{grid.port}"
-    worker, session = grid.add_worker(address), grid.add_session(address)
-    await grid.welcomed(session, worker)
-    grid.submit(session, "long", 2500)
-    await begun(grid, "long")
+    await busy(grid, drain_s="0.1", job_ms=2500)
     assert await ended(ask(grid, signal.SIGTERM)) == 0
     assert not grid.told
     await grid.start_broker_process()
@@ -111,12 +112,7 @@ async def test_what_takes_longer_goes_on_and_the_next_broker_hears_of_it(grid: G
 
 
 async def test_a_second_signal_ends_it_at_once(grid: Grid) -> None:
-    await grid.start_broker_process("--drain-time", "600")
-    address = f"plain:127.0.0.1:{grid.port}"
-    worker, session = grid.add_worker(address), grid.add_session(address)
-    await grid.welcomed(session, worker)
-    grid.submit(session, "long", 600_000)
-    await begun(grid, "long")
+    address = await busy(grid, drain_s="600", job_ms=600_000)
     process = ask(grid, signal.SIGTERM)
     # It drains, and says so to who comes now; so the first signal was heard.
     await waiting(grid, address)
