@@ -260,10 +260,8 @@ class Session:
     @property
     def _is_worth_waiting(self) -> bool:
         """Whether the broker is not away for too long."""
-        now_s = asyncio.get_running_loop().time()
-        if self._left_s is None:
-            self._left_s = now_s
-        return now_s - self._left_s < RECONNECT_S_MAX
+        assert self._left_s is not None
+        return asyncio.get_running_loop().time() - self._left_s < RECONNECT_S_MAX
 
     def _source(self, digest: Digest) -> Source | None:
         return self._sources.get(digest)
@@ -397,6 +395,8 @@ class Session:
         if self._stop is None or self._stop.is_set():
             return
         assert self._connection is not None
+        if self._left_s is None:
+            self._left_s = asyncio.get_running_loop().time()
         may_return = self._is_greeted and not self._connection.is_final
         if self._address is not None and may_return and self._is_worth_waiting:
             assert self._uploader is not None
