@@ -6,7 +6,7 @@ Rules of this file:
    owed what it did not ask for. The jobs of one that is absent wait.
 2. Within a client: jobs that were taken back from a lost worker, then the higher priority, then the
    longest by estimate (unknown counts as longest), then first come.
-3. Jobs of one shape (what they need) are in one heap, so that a job that fits nowhere now does not
+3. Jobs of one shape (what they need) are in one line, so that a job that fits nowhere now does not
    hide those behind it, and nothing is ever searched job by job or client by client. So those that
    avoid a worker are put aside by themselves.
 """

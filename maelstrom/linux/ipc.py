@@ -69,9 +69,8 @@ def _open_queues() -> int:
     finally:
         os.close(file_system)
     try:
-        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=queues)
+        # Its clock is coarse: what is done with it in the next moment would not show.
+        os.utime(".", (0, 0), dir_fd=queues)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=queues)
     finally:
         os.close(queues)
-    # Its clock is coarse: what is done with it in the next moment would not show.
-    os.utime(directory, (0, 0))
-    return directory

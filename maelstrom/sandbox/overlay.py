@@ -3,10 +3,10 @@
     1. mount(2) with one option string: a single call, which ends at 4095 bytes without a word
     2. `lowerdir+` (Linux 6.8): a dozen calls for as many layers as we like, and a failure's reason
 
-Writes go to memory, or before Linux 6.6, whose tmpfs keeps no
-user attributes, to a directory on disk. From some layers on, the plan asks for a stack: a read-only
-overlay that is the single lower one of each job's; where the layers lie on an overlay themselves
-the kernel refuses that third storey, and the layers are used one by one.
+Writes go to memory, or before Linux 6.6, whose tmpfs keeps no user attributes, to a directory on
+disk. From some layers on, the plan asks for a stack: a read-only overlay that is the single lower
+one of each job's; where the layers lie on an overlay themselves the kernel refuses that third
+storey, and the layers are used one by one.
 """
 
 import errno
