@@ -25,7 +25,7 @@ from maelstrom.errors import SpecError
 from maelstrom.layers import system
 from maelstrom.layers.build import BuiltLayer, Hasher
 from maelstrom.model.environment import CONTAINER_ENVIRONMENT
-from maelstrom.model.label import as_resources, is_label
+from maelstrom.model.label import as_resources
 from maelstrom.model.spec import JobSpec
 
 JOBS_MAX = 100_000
@@ -83,12 +83,12 @@ def describe(written: object) -> Described:
 
 def _labels(written: object) -> tuple[tuple[str, int], ...]:
     words = msgspec.convert(written, type=tuple[str, ...])
-    for word in words:
-        if not is_label(word):
-            raise SpecError(
-                f"`{word[:100]}` is not a label", hint="write a word such as `arch=x86`"
-            )
-    return as_resources(words)
+    try:
+        return as_resources(words)
+    except ValueError as error:
+        raise SpecError(
+            f"`{str(error)[:100]}` is not a label", hint="write a word such as `arch=x86`"
+        ) from None
 
 
 def build(described: Described, *, directory: str, hasher: Hasher, offer: Offer) -> Job:

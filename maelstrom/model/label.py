@@ -19,17 +19,17 @@ def is_label(text: str) -> bool:
 
 
 def as_resources(labels: Iterable[str]) -> Amounts:
-    """Return the resources that stand for labels."""
-    return tuple((LABEL + word, 1) for word in sorted(set(labels)))
+    """Return the resources that stand for labels; raises ValueError with what is no label."""
+    words = list(labels)
+    for word in words:
+        if not is_label(word):
+            raise ValueError(word)
+    return tuple((LABEL + word, 1) for word in sorted(set(words)))
 
 
 def read_labels(text: str) -> Amounts:
     """Read `arch=x86,fast` as resources; raises ValueError with the part that is no label."""
-    labels = [part.strip() for part in text.split(",") if part]
-    for label in labels:
-        if not is_label(label):
-            raise ValueError(label)
-    return as_resources(labels)
+    return as_resources(part.strip() for part in text.split(",") if part)
 
 
 def labels_of(resources: Iterable[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import SCons.Errors
 import SCons.Node.FS
 import SCons.Util
 
-from maelstrom.model.label import as_resources, is_label
+from maelstrom.model.label import as_resources
 from maelstrom.scons import options
 
 FRAMEWORKS = ("boost", "catch2", "doctest", "gtest", "plain", "pytest", "tap", "unittest")
@@ -251,11 +251,10 @@ def resources(complain: Complaint, value: Any) -> tuple[Limits, Amounts]:
 
 def labels(complain: Complaint, value: Any) -> Amounts:
     """Check `labels=`: words that the worker must have."""
-    words = strings(complain, "labels", value)
-    for word in words:
-        if not is_label(word):
-            raise complain(f"labels: {word!r} is not a word such as 'arch=x86'")
-    return as_resources(words)
+    try:
+        return as_resources(strings(complain, "labels", value))
+    except ValueError as error:
+        raise complain(f"labels: {str(error)!r} is not a word such as 'arch=x86'") from None
 
 
 def items(value: Any) -> list[Any]:
