@@ -31,6 +31,8 @@ DRAIN_S_MAX = 5.0
 # Between them a job cannot be told from one that is stuck in the kernel.
 _DRAIN_PAUSES_S = (0.0002, 0.001, 0.005, 0.02)
 OOM_SCORE_JOB, OOM_SCORE_SLOT = b"900", b"0"
+# Of those that are not named the library asks the kernel first, one by one.
+_SIGNALS = tuple(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
 class StartError(Exception):
@@ -185,7 +187,7 @@ def _spawn(step: Spawn, path: bytes, streams: tuple[int, ...]) -> int:
         ],
         setsid=True,
         setsigmask=(),
-        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        setsigdef=_SIGNALS,
     )
 
 
@@ -231,8 +233,6 @@ class Watcher:
         self._deadline_s = process.started_s + (watch.timeout_s or float("inf"))
         self._sample_s = process.started_s + SAMPLE_INTERVAL_S
         self._memory_peak_bytes = 0
-        template = process.template
-        self._spared = frozenset(("1", str(template.pid)) if template else ("1",))
         self.room: Room | None = None
         """What the job may write to, if it has no bound of its own."""
         self._objects = objects
@@ -300,9 +300,11 @@ class Watcher:
 
     def _has_too_much(self) -> bool:
         shared = self._objects.detached_bytes()
-        held = memory.held_bytes("/proc", self._spared) + shared
+        template = self._process.template
+        spared = frozenset(("1", str(template.pid)) if template else ("1",))
+        held = memory.held_bytes("/proc", spared) + shared
         if held > self._watch.memory_bytes_max:
-            held = memory.proportional_bytes("/proc", self._spared) + shared
+            held = memory.proportional_bytes("/proc", spared) + shared
         self._memory_peak_bytes = max(self._memory_peak_bytes, held)
         return held > self._watch.memory_bytes_max
 
