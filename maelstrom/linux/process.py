@@ -17,6 +17,8 @@ _IOPRIO_WHO_PROCESS = 1
 _ARGUMENTS_START = 45
 # What Linux 5.3 and later tell of how a process is scheduled.
 _SCHEDULING_BYTES = 56
+# Ours for good, as each slot asks after each job.
+_scheduling = ctypes.create_string_buffer(_SCHEDULING_BYTES)
 
 
 def set_parent_death_signal(signal: int) -> None:
@@ -68,9 +70,8 @@ def forbid_root_privileges() -> None:
 
 def scheduling(pid: int) -> bytes:
     """Return policy, niceness, slice and bounds of a process, in the kernel's form; 0 is this."""
-    attributes = ctypes.create_string_buffer(_SCHEDULING_BYTES)
-    system_call("sched_getattr", pid, attributes, _SCHEDULING_BYTES, 0)
-    return attributes.raw
+    system_call("sched_getattr", pid, _scheduling, _SCHEDULING_BYTES, 0)
+    return _scheduling.raw
 
 
 def io_priority(pid: int) -> int:

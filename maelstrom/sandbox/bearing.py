@@ -15,7 +15,7 @@ class Bearing(NamedTuple):
 
     limits: tuple[tuple[int, int], ...]
     scheduling: bytes
-    processors: tuple[int, ...]
+    processors: set[int]
     io_priority: int
 
     @classmethod
@@ -33,6 +33,6 @@ class Bearing(NamedTuple):
         return cls(
             limits,
             process.scheduling(pid),
-            tuple(sorted(os.sched_getaffinity(pid))),
+            os.sched_getaffinity(pid),
             process.io_priority(pid),
         )

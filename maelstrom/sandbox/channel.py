@@ -50,15 +50,15 @@ class Channel:
         """Send a message; raises OSError when the worker is gone."""
         self._socket.sendall(encode(message))
 
-    def _receive_bytes(self, count: int) -> bytearray | None:
-        content = bytearray(count)
-        view = memoryview(content)
-        while view:
+    def _receive_bytes(self, count: int) -> bytes | None:
+        content = b""
+        while len(content) < count:
             try:
-                received = self._socket.recv_into(view)
+                # Less comes only where a signal stops the waiting.
+                received = self._socket.recv(count - len(content), socket.MSG_WAITALL)
             except ConnectionResetError:
                 return None
             if not received:
                 return None
-            view = view[received:]
+            content += received
         return content

@@ -11,7 +11,7 @@ LEFTOVERS_MAX = 32
 # More directories than this, and looking at them costs more than a new root.
 DIRECTORIES_MAX = 64
 
-Look = tuple[tuple[object, ...], ...]
+Look = tuple[object, ...]
 
 _GET_FLAGS = 0x80086601
 # On disk, where we may not switch times of access off, a job would see that we have looked.
@@ -26,12 +26,12 @@ class Trace:
         self._directory = directory
         self._has_fine_times = has_fine_times
         self._paths = [""] if is_empty else _directories(directory)
-        self._before = self._look() if self._paths is not None else ()
+        self._before = self._look_at_all()
 
     def is_same(self) -> bool:
         """Whether nothing was written, removed or changed in it."""
         try:
-            return self._paths is not None and self._look() == self._before
+            return self._paths is not None and self._look_at_all() == self._before
         except OSError:
             return False
 
@@ -40,29 +40,29 @@ class Trace:
 
         Returns False, perhaps halfway, where it cannot be as it was.
         """
-        mode, times = self._before[0][1], self._before[0][-1]
+        mode, changed_ns = self._before[0][:2]
         if os.fstat(self._directory).st_mode != mode or any(_marks(self._directory)):
             return False
         if not clear_directory(self._directory, LEFTOVERS_MAX):
             return False
-        os.utime(self._directory, ns=(times, times))  # type: ignore[arg-type]
-        self._before = self._look()
+        os.utime(self._directory, ns=(changed_ns, changed_ns))  # type: ignore[arg-type]
+        self._before = self._look_at_all()
         return True
 
-    def _look(self) -> Look:
-        """See each directory with the time of its last change.
+    def _look_at_all(self) -> list[Look]:
+        return [self._look(path) for path in self._paths or ()]
+
+    def _look(self, path: str) -> Look:
+        """See a directory with the time of its last change.
 
         Where two changes may bear the same time, all that can change is looked at.
         """
-        found = []
-        for path in self._paths or ():
-            if path:
-                status = os.stat(path, dir_fd=self._directory, follow_symlinks=False)
-            else:
-                status = os.fstat(self._directory)
-            rest = () if self._has_fine_times else (status.st_ino, *self._content(path))
-            found.append((path, status.st_mode, status.st_ctime_ns, rest, status.st_mtime_ns))
-        return tuple(found)
+        if path:
+            status = os.stat(path, dir_fd=self._directory, follow_symlinks=False)
+        else:
+            status = os.fstat(self._directory)
+        found = status.st_mode, status.st_mtime_ns, status.st_ctime_ns
+        return found if self._has_fine_times else (*found, status.st_ino, *self._content(path))
 
     def _content(self, path: str) -> tuple[object, ...]:
         descriptor = os.open(path or ".", _OPEN_FLAGS, dir_fd=self._directory)
