@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from maelstrom.linux.ipc import IpcObjects
 from maelstrom.sandbox.job import OOM_SCORE_JOB, OOM_SCORE_SLOT, Process, reap_all
-from maelstrom.sandbox.root import PackedSteps, Root
+from maelstrom.sandbox.root import Root
 from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
 from maelstrom.sandbox.stdin import open_stdin
 from maelstrom.sandbox.steps import Spawn
@@ -32,8 +32,8 @@ SHORTAGES = frozenset(
 class _Key(NamedTuple):
     """What the jobs of one template have in common."""
 
-    before: PackedSteps
-    root: PackedSteps
+    before: bytes
+    root: bytes
     program: bytes
     arguments: tuple[bytes, ...]
     environment: tuple[tuple[bytes, bytes], ...]
@@ -69,7 +69,7 @@ class FromTemplate:
         """The template there is."""
         return self._template
 
-    def choose(self, before: PackedSteps, step: Spawn, directory: str) -> bool:
+    def choose(self, before: bytes, step: Spawn, directory: str) -> bool:
         """Make way for a job, and tell whether it may be a fork."""
         count = step.template_arguments
         key = None

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from maelstrom.sandbox.channel import HEADER, RETIRED, Message, decode, encode
 from maelstrom.sandbox.removal import remove_tree
-from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER, SlotKind, Step
+from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER, SlotKind
 
 START_S_MAX = 30.0
 END_S_MAX = 10.0
@@ -57,7 +57,8 @@ class SlotConnection(asyncio.BufferedProtocol):
     def __init__(self, number: int, kind: SlotKind) -> None:
         self.number = number
         self.kind = kind
-        self.root: tuple[Step, ...] = ()
+        self.root = b""
+        """What its last job's root was made of."""
         self.is_open = True
         self._transport: asyncio.WriteTransport | None = None
         self._room = memoryview(bytearray(READ_BYTES))
@@ -81,7 +82,7 @@ class SlotConnection(asyncio.BufferedProtocol):
             (length,) = HEADER.unpack_from(self._buffer)
             end = HEADER.size + length
             if len(self._buffer) < end:
-                return
+                break
             message = decode(self._buffer[HEADER.size : end])
             del self._buffer[:end]
             self._messages.append(message)

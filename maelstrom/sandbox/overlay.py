@@ -93,10 +93,14 @@ class Overlays:
         return Upper(root, tmp, shm, place if self._is_on_disk else "", size_bytes)
 
     def _mount_over(self, place: str, layers: tuple[str, ...]) -> None:
-        for path in (f"{place}/u", f"{place}/w", "/up/tmp", "/up/shm"):
-            os.mkdir(path, 0o755)
-        for path in ("/up/tmp", "/up/shm"):
-            os.chmod(path, 0o1777)
+        mask = os.umask(0)
+        try:
+            os.mkdir(f"{place}/u", 0o755)
+            os.mkdir(f"{place}/w", 0o755)
+            os.mkdir("/up/tmp", 0o1777)
+            os.mkdir("/up/shm", 0o1777)
+        finally:
+            os.umask(mask)
         number = self._stacks.get(self.identify(layers)) if self._stacks else None
         if number is None:
             self._mount(_paths(layers), place, "/new")

@@ -9,10 +9,9 @@ Rules of this file:
    for good (queues, terminals), or shows its network, makes a root that is used once.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
-
-import msgspec
 
 from maelstrom.errors import SpecError
 from maelstrom.model.spec import (
@@ -58,6 +57,8 @@ DEFAULT_SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/s
 # Each layer costs a mount some 7 us, and a first look-up 2 us; joining them costs 100 us once.
 STACK_LAYERS_MIN = 8
 OUTPUT_BYTES_DEFAULT = 1 << 20
+# Jobs come in crowds that differ in their arguments alone.
+ROOTS_KNOWN_MAX = 64
 
 
 class Defaults(NamedTuple):
@@ -76,6 +77,7 @@ class Plan(NamedTuple):
     kind: SlotKind
     before: tuple[Step, ...]
     root: tuple[Step, ...]
+    packed_root: bytes
     start: tuple[Step, ...]
     watch: Watch
     is_root_reusable: bool
@@ -98,12 +100,21 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
     is_captured = spec.root is RootFileSystem.CAPTURED
     memory_bytes_max = limits.memory_bytes_max or defaults.memory_bytes_max
     write_bytes_max = limits.write_bytes_max or defaults.write_bytes_max
+    root = _root(
+        tuple(layers),
+        write_bytes_max,
+        spec.devices,
+        _all_mounts(spec),
+        spec.network,
+        spec.root,
+        spec.working_directory,
+    )
     return Plan(
         kind=SlotKind(
             user=spec.user,
             group=spec.group,
             has_host_network=is_local,
-            sees_host_files=any(isinstance(mount, Bind | Sys) for mount in spec.mounts),
+            sees_host_files=root.sees_host_files,
             processes_max=limits.processes_max or defaults.processes_max,
             open_files_max=limits.open_files_max or defaults.open_files_max,
             sees_fuse="fuse" in spec.devices,
@@ -114,7 +125,8 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
             is_grouped=defaults.is_grouped,
         ),
         before=() if is_local else (loopback,),
-        root=_root(spec, tuple(layers), write_bytes_max),
+        root=root.steps,
+        packed_root=root.packed,
         start=(EnterDirectory(spec.working_directory), _start(spec, layers, defaults)),
         watch=Watch(
             timeout_s=spec.timeout_s,
@@ -125,9 +137,7 @@ def plan(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Plan:
             is_captured=is_captured,
             files_bytes_max=write_bytes_max if spec.outputs or is_captured else 0,
         ),
-        is_root_reusable=not (
-            spec.terminal or any(_holds_state(mount, spec.network) for mount in spec.mounts)
-        ),
+        is_root_reusable=root.is_reusable,
         group=GroupLimits(
             # What it writes is in memory, too, and counts there.
             memory_bytes=memory_bytes_max + write_bytes_max,
@@ -144,8 +154,33 @@ def _holds_state(mount: Mount, network: Network) -> bool:
     return is_view or isinstance(mount, DevPts | MessageQueue)
 
 
-def _root(spec: JobSpec, layers: tuple[str, ...], size_bytes: int) -> tuple[Step, ...]:
-    for mount in spec.mounts:
+def _all_mounts(spec: JobSpec) -> tuple[Mount, ...]:
+    if spec.terminal and not any(mount.mount_point == "/dev/pts" for mount in spec.mounts):
+        return (DevPts(), *spec.mounts)
+    return spec.mounts
+
+
+class _Root(NamedTuple):
+    """What jobs with the same root have in common."""
+
+    steps: tuple[Step, ...]
+    packed: bytes
+    sees_host_files: bool
+    is_reusable: bool
+
+
+@functools.lru_cache(ROOTS_KNOWN_MAX)
+def _root(
+    layers: tuple[str, ...],
+    size_bytes: int,
+    devices: tuple[str, ...],
+    mounts: tuple[Mount, ...],
+    network: Network,
+    kind: RootFileSystem,
+    working_directory: str,
+) -> _Root:
+    """Plan a root; raises SpecError."""
+    for mount in mounts:
         if mount.mount_point == "/dev" or f"{mount.mount_point}/".startswith("/proc/"):
             raise SpecError(
                 f"the mount point `{mount.mount_point}` is taken",
@@ -155,22 +190,25 @@ def _root(spec: JobSpec, layers: tuple[str, ...], size_bytes: int) -> tuple[Step
     found += [
         UnshareMounts(),
         MountRoot(layers, size_bytes),
-        MountDevices() if spec.devices == DEVICES else MakeDevices(spec.devices),
+        MountDevices() if devices == DEVICES else MakeDevices(devices),
         MountProcesses(),
         MountScratch("/tmp", "tmp"),
     ]
-    if "shm" in spec.devices:
+    if "shm" in devices:
         found.append(MountScratch("/dev/shm", "shm"))
-    mounts: Sequence[Mount] = spec.mounts
-    if spec.terminal and not any(mount.mount_point == "/dev/pts" for mount in mounts):
-        mounts = (DevPts(), *mounts)
-    mounts = sorted(mounts, key=lambda mount: mount.mount_point.count("/"))
-    found += [_mount(mount, spec.network, size_bytes) for mount in mounts]
-    if spec.working_directory != "/":
-        found.append(MakeDirectory(spec.working_directory))
-    if spec.root is RootFileSystem.READ_ONLY:
+    by_depth = sorted(mounts, key=lambda mount: mount.mount_point.count("/"))
+    found += [_mount(mount, network, size_bytes) for mount in by_depth]
+    if working_directory != "/":
+        found.append(MakeDirectory(working_directory))
+    if kind is RootFileSystem.READ_ONLY:
         found.append(SealRoot())
-    return (*found, PivotRoot())
+    found.append(PivotRoot())
+    return _Root(
+        tuple(found),
+        pack(tuple(found)),
+        sees_host_files=any(isinstance(mount, Bind | Sys) for mount in mounts),
+        is_reusable=not any(_holds_state(mount, network) for mount in mounts),
+    )
 
 
 def _mount(mount: Mount, network: Network, size_bytes: int) -> Step:
@@ -195,15 +233,16 @@ def _start(spec: JobSpec, layers: Sequence[str], defaults: Defaults) -> Spawn | 
     spawn = _spawn(spec, defaults)
     if not spec.template_arguments or isinstance(spawn, SpawnForked):
         return spawn
-    root = msgspec.structs.replace(
-        spec, working_directory="/", root=RootFileSystem.WRITABLE, devices=DEVICES
+    root = _root(
+        tuple(layers[: spec.template_layers]),
+        spec.limits.write_bytes_max or defaults.write_bytes_max,
+        DEVICES,
+        spec.mounts,
+        spec.network,
+        RootFileSystem.WRITABLE,
+        "/",
     )
-    seen = tuple(layers[: spec.template_layers])
-    size_bytes = spec.limits.write_bytes_max or defaults.write_bytes_max
-    return spawn._replace(
-        template_arguments=spec.template_arguments,
-        template_root=pack(_root(root, seen, size_bytes)),
-    )
+    return spawn._replace(template_arguments=spec.template_arguments, template_root=root.packed)
 
 
 def _spawn(spec: JobSpec, defaults: Defaults) -> Spawn | SpawnForked:

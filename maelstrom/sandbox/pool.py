@@ -152,7 +152,7 @@ class SlotPool:
             await asyncio.sleep(0.01)
 
     async def _run(self, made: Plan, job: str, ties: Ties) -> Outcome:
-        packed = (pack(made.before), pack(made.root), pack(made.start))
+        packed = (pack(made.before), made.packed_root, pack(made.start))
         message = ("run", *packed, tuple(made.watch), made.is_root_reusable)
         for _ in range(ATTEMPTS_MAX):
             outcome = await self._attempt(made, job, message, ties)
@@ -169,7 +169,7 @@ class SlotPool:
         self._running[job] = slot
         if self._groups is not None:
             self._groups.limit(slot.number, made.group)
-        slot.root = made.root
+        slot.root = made.packed_root
         slot.send(message)
         try:
             reply = await self._receive(slot, made, ties)
@@ -221,7 +221,7 @@ class SlotPool:
         """Return an idle slot of the plan's kind, making one if need be."""
         self._idle = [slot for slot in self._idle if slot.is_open]
         candidates = [slot for slot in self._idle if slot.kind == made.kind]
-        same = [slot for slot in candidates if slot.root == made.root]
+        same = [slot for slot in candidates if slot.root == made.packed_root]
         # One without a root is better than one that holds the root of other jobs, and among equals
         # the one used last has the warmest caches.
         chosen = same or [slot for slot in candidates if not slot.root] or candidates
@@ -245,8 +245,8 @@ class SlotPool:
             if self._is_closed:
                 slot.close()
                 return
-            slot.root = made.root
-            slot.send(("foresee", pack(made.root)))
+            slot.root = made.packed_root
+            slot.send(("foresee", made.packed_root))
             self._idle.append(slot)
 
     async def _make_again(self, kind: SlotKind) -> SlotConnection:

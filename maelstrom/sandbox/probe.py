@@ -70,7 +70,7 @@ def _try_slot(host: steps.Host) -> None:
         return
     overlays = Overlays(host)
     builder = RootBuilder(overlays)
-    root = Root((), ())
+    root = Root(b"", (steps.UnshareMounts(), steps.MountRoot(("layer",), 1 << 20)))
     _attempt("loopback", "switch the loopback device on", lambda: network.set_loopback(is_up=True))
     _attempt("ipc", "leave an IPC namespace", lambda: namespace.unshare(namespace.NEW_IPC))
     if _attempt("overlay", "mount an overlay", lambda: _mount(builder, root)):
@@ -87,8 +87,8 @@ def _try_slot(host: steps.Host) -> None:
 
 
 def _mount(builder: RootBuilder, root: Root) -> None:
-    builder.do(root, steps.UnshareMounts())
-    builder.do(root, steps.MountRoot(("layer",), 1 << 20))
+    for step in root.steps:
+        builder.do(root, step)
     with open("/new/written", "w") as file:
         file.write("x")
 

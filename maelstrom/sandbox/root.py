@@ -12,15 +12,17 @@ from maelstrom.sandbox.overlay import Identity, Overlays, Upper
 from maelstrom.sandbox.stage import DEVICE_DIRECTORIES, fill_devices, new_tmpfs
 from maelstrom.sandbox.trace import Trace
 
-PackedSteps = tuple[tuple[object, ...], ...]
-
 
 class Root:
     """A mount namespace with a job's root in it, and what the job could write to."""
 
-    def __init__(self, made_of: PackedSteps, identity: Identity) -> None:
+    def __init__(self, made_of: bytes, all_steps: tuple[steps.Step, ...]) -> None:
+        """Take the steps that will make it, packed and plain."""
         self.made_of = made_of
-        self.identity = identity
+        self.steps = all_steps
+        self.layers = next(step.layers for step in all_steps if isinstance(step, steps.MountRoot))
+        self.identity: Identity = ()
+        """That of its layers."""
         self.namespace = -1
         self.upper: Upper | None = None
         self.directory = -1
@@ -41,10 +43,6 @@ class Root:
             Trace(directory, is_empty=True, has_fine_times=has_fine_times)
             for directory in (self.upper.tmp, self.upper.shm, *self.scratch)
         ]
-
-    def fits(self, made_of: PackedSteps, identity: Identity) -> bool:
-        """Whether it is what the steps would make."""
-        return self.made_of == made_of and self.identity == identity
 
     def renew(self) -> bool:
         """Make it as it was before the job, which must have ended; tell whether that went."""
@@ -128,33 +126,36 @@ class RootBuilder:
 
     def _mount_scratch(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountScratch)
-        _attach(root, mount.clone_tree(f"/up/{step.name}"), step.mount_point)
+        tree = mount.clone_tree(f"/up/{step.name}")
+        _attach(root, tree, step.mount_point, is_directory=True)
 
     def _mount_bind(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountBind)
         tree = _clone_of_host(step.host_path)
-        if step.is_read_only:
-            with _closed_on_error(tree):
+        with _closed_on_error(tree):
+            is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+            if step.is_read_only:
                 mount.set_attributes(tree, mount.ATTRIBUTE_READ_ONLY, is_recursive=True)
-        _attach(root, tree, step.mount_point)
+        _attach(root, tree, step.mount_point, is_directory=is_directory)
 
     def _mount_new(self, root: Root, step: steps.Step) -> None:
         match step:
             case steps.MountSys(mount_point=mount_point):
-                _attach(root, _new_file_system(b"sysfs", is_read_only=True), mount_point)
+                tree = _new_file_system(b"sysfs", is_read_only=True)
             case steps.MountMessageQueues(mount_point=mount_point):
-                _attach(root, _new_file_system(b"mqueue", is_read_only=False), mount_point)
+                tree = _new_file_system(b"mqueue", is_read_only=False)
             case steps.MountPseudoTerminals(mount_point=mount_point):
-                _attach(root, _new_pseudo_terminals(), mount_point)
+                tree = _new_pseudo_terminals()
             case _:
                 raise AssertionError(step)
+        _attach(root, tree, mount_point, is_directory=True)
 
     def _mount_tmp(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MountTmp)
         tree = new_tmpfs(step.size_bytes, 0o1777)
         with _closed_on_error(tree):
             root.scratch.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=tree))
-        _attach(root, tree, step.mount_point)
+        _attach(root, tree, step.mount_point, is_directory=True)
 
     def _make_directory(self, root: Root, step: steps.Step) -> None:
         assert isinstance(step, steps.MakeDirectory)
@@ -192,10 +193,9 @@ def _closed_on_error(descriptor: int) -> Iterator[None]:
         raise
 
 
-def _attach(root: Root, tree: int, path: str) -> None:
+def _attach(root: Root, tree: int, path: str, *, is_directory: bool) -> None:
     """Mount a tree on a path in the new root."""
     with _closed_on_error(tree):
-        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = _find(root, path, is_directory=is_directory)
     try:
         mount.attach(tree, target)

@@ -33,7 +33,7 @@ from maelstrom.sandbox.job import (
     spawn,
 )
 from maelstrom.sandbox.room import Room
-from maelstrom.sandbox.root import PackedSteps, Root
+from maelstrom.sandbox.root import Root
 from maelstrom.sandbox.stage import StageError, StageFiles, give_up_powers, make_home
 from maelstrom.sandbox.supply import RootSupply
 from maelstrom.sandbox.template import TEMPLATE_SOCKETS
@@ -185,7 +185,7 @@ class Slot:
             self._roots.close()
 
     def _start(
-        self, before: PackedSteps, made_of: PackedSteps, start: tuple[steps.Step, ...]
+        self, before: bytes, made_of: bytes, start: tuple[steps.Step, ...]
     ) -> Process | tuple[object, ...]:
         """Carry out the steps; returns the process, or the message that tells of the failure."""
         root = self._roots.take(made_of)
@@ -196,10 +196,10 @@ class Slot:
                 number += 1
             if root is not None:
                 self._roots.enter(root)
-                number += len(made_of)
+                number += len(root.steps)
             else:
                 root = self._roots.begin(made_of)
-                for step in steps.unpack(made_of):
+                for step in root.steps:
                     self._roots.do(root, step)
                     number += 1
                 # This belongs to the last of them.
@@ -226,8 +226,8 @@ class Slot:
 
     def _fork(
         self,
-        before: PackedSteps,
-        made_of: PackedSteps,
+        before: bytes,
+        made_of: bytes,
         start: tuple[steps.Step, ...],
         watch: steps.Watch,
     ) -> Process | None:
@@ -259,7 +259,7 @@ class Slot:
             self._root = root
         return started
 
-    def _foresee(self, made_of: PackedSteps) -> None:
+    def _foresee(self, made_of: bytes) -> None:
         """Do for the next job what can be done while this one runs."""
         # Where it fails, the next job's step tells of it.
         with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ A step's `text` completes the sentence "cannot ...". The slot carries them out o
 how, and nothing of why.
 """
 
+import marshal
 from typing import NamedTuple
 
 HOST_NAME = "maelstrom"
@@ -196,7 +197,7 @@ class Spawn(NamedTuple):
     stdin_file: str = ""
     template_arguments: int = 0
     """How many of the arguments start a template; 0: none."""
-    template_root: tuple[tuple[object, ...], ...] = ()
+    template_root: bytes = b""
     """The packed steps of the root it starts in."""
 
     @property
@@ -252,17 +253,19 @@ Step = (
     | SpawnForked
 )
 
+# Later versions of the form note which objects are one and the same.
+_CANONICAL = 2
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in Step.__args__}
 
 
-def pack(steps: tuple[Step, ...]) -> tuple[tuple[object, ...], ...]:
-    """Return plain tuples, which marshal can carry."""
-    return tuple((type(step).__name__, *step) for step in steps)
+def pack(steps: tuple[Step, ...]) -> bytes:
+    """Return them in a form to be sent, the same for the same steps."""
+    return marshal.dumps(tuple((type(step).__name__, *step) for step in steps), _CANONICAL)
 
 
-def unpack(packed: tuple[tuple[object, ...], ...]) -> tuple[Step, ...]:
+def unpack(packed: bytes) -> tuple[Step, ...]:
     """Return the steps that were packed."""
-    return tuple(_KINDS[str(name)](*fields) for name, *fields in packed)
+    return tuple([_KINDS[name](*fields) for name, *fields in marshal.loads(packed)])
 
 
 class Watch(NamedTuple):

@@ -5,6 +5,7 @@ kind wrote to its root, the root for the next one is made while the present job 
 """
 
 import contextlib
+import functools
 
 from maelstrom.linux import namespace
 from maelstrom.sandbox import steps
@@ -12,7 +13,10 @@ from maelstrom.sandbox.disposal import Disposal
 from maelstrom.sandbox.job import Surprise
 from maelstrom.sandbox.overlay import Identity, Overlays
 from maelstrom.sandbox.removal import remove_tree
-from maelstrom.sandbox.root import PackedSteps, Root, RootBuilder
+from maelstrom.sandbox.root import Root, RootBuilder
+
+# Of the roots that this slot makes again and again.
+_unpack = functools.lru_cache(8)(steps.unpack)
 
 
 class RootSupply:
@@ -30,26 +34,26 @@ class RootSupply:
         self._home = home
         self._kept: Root | None = None
         self._spare: Root | None = None
-        self._worn: PackedSteps = ()
+        self._worn = b""
         """What the last root was made of that a job wrote to."""
 
-    def take(self, made_of: PackedSteps) -> Root | None:
+    def take(self, made_of: bytes) -> Root | None:
         """Hand out the root that is ready, if there is one; others of its place are let go."""
-        identity = self._identity(made_of)
-        kept, spare = self._kept, self._spare
-        self._kept = None
-        if kept is not None and kept.fits(made_of, identity):
+        kept, self._kept = self._kept, None
+        if kept is not None and self._is_right(kept, made_of):
             return kept
         self.drop(kept)
-        self._spare = None
-        if spare is not None and spare.fits(made_of, identity):
+        spare, self._spare = self._spare, None
+        if spare is not None and self._is_right(spare, made_of):
             return spare
         self.drop(spare)
         return None
 
-    def begin(self, made_of: PackedSteps) -> Root:
+    def begin(self, made_of: bytes) -> Root:
         """Return a root of which nothing is made yet."""
-        return Root(made_of, self._identity(made_of))
+        root = Root(made_of, _unpack(made_of))
+        root.identity = self._identity(root.layers)
+        return root
 
     def do(self, root: Root, step: steps.Step) -> None:
         """Carry out one of its steps; raises OSError."""
@@ -59,11 +63,11 @@ class RootSupply:
         """Take it for finished."""
         root.seal(self._own_process, has_fine_times=self._has_fine_times)
 
-    def make(self, made_of: PackedSteps) -> Root:
+    def make(self, made_of: bytes) -> Root:
         """Make a root; raises OSError."""
         root = self.begin(made_of)
         try:
-            for step in steps.unpack(made_of):
+            for step in root.steps:
                 self.do(root, step)
             self.seal(root)
         except OSError:
@@ -85,12 +89,12 @@ class RootSupply:
             # Whatever comes next would happen in a job's root.
             raise Surprise(f"cannot leave the root of a job: {error.strerror}") from error
 
-    def foresee(self, made_of: PackedSteps) -> None:
+    def foresee(self, made_of: bytes) -> None:
         """Make a spare where the running job's root will not do for the next."""
         if self._spare is None and self._worn == made_of:
             self.prepare(made_of)
 
-    def prepare(self, made_of: PackedSteps) -> None:
+    def prepare(self, made_of: bytes) -> None:
         """Make the spare."""
         # Where it fails, the next job makes its own, and tells why it cannot.
         with contextlib.suppress(OSError):
@@ -128,13 +132,12 @@ class RootSupply:
         self.drop(self._spare)
         self._kept = self._spare = None
 
-    def _identity(self, made_of: PackedSteps) -> Identity:
+    def _is_right(self, root: Root, made_of: bytes) -> bool:
+        """Whether it is what the steps would make now."""
+        return root.made_of == made_of and root.identity == self._identity(root.layers)
+
+    def _identity(self, layers: tuple[str, ...]) -> Identity:
         try:
-            return self._overlays.identify(_layers(made_of))
+            return self._overlays.identify(layers)
         except OSError:
             return ()  # The step that mounts them says which is missing.
-
-
-def _layers(made_of: PackedSteps) -> tuple[str, ...]:
-    fields = next(fields for name, *fields in made_of if name == steps.MountRoot.__name__)
-    return steps.MountRoot(*fields).layers  # type: ignore[arg-type]  # They were packed as such.
