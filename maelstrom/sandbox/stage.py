@@ -48,6 +48,9 @@ LIFTED = (
     resource.RLIMIT_RSS,
 )
 STACK_BYTES = 8 << 20
+# Too little for a file, as 0 is; and the one value at which the kernel does not start the host's
+# collector either, which is root's.
+NO_CORE_BYTES = 1
 # The two processes of a slot count as its own.
 SLOT_PROCESSES = 2
 
@@ -276,8 +279,9 @@ def fill_devices(
         os.symlink(target, f"{place}/{name}")
     for name in directories:
         os.mkdir(f"{place}/{name}")
-    # All jobs of the slot share it, and it belongs to their user.
-    _make_mount_read_only(place)
+    # All jobs of the slot share it, and it belongs to their user. The nodes are the host's own: who
+    # may write to one may change its times, and does not write to the file system it lies in.
+    _make_place_read_only(place)
 
 
 def _mask_proc() -> None:
@@ -329,10 +333,10 @@ def _has_control_group() -> bool:
         os.close(tree)
 
 
-def _make_mount_read_only(path: str) -> None:
+def _make_place_read_only(path: str) -> None:
     descriptor = os.open(path, os.O_PATH)
     try:
-        mount.set_attributes(descriptor, mount.ATTRIBUTE_READ_ONLY, is_recursive=False)
+        _make_read_only(descriptor)
     finally:
         os.close(descriptor)
 
@@ -341,7 +345,7 @@ def _set_limits(kind: SlotKind) -> None:
     for limit in LIFTED:
         _set_soft(limit, resource.RLIM_INFINITY)
     _set_soft(resource.RLIMIT_STACK, STACK_BYTES)
-    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_CORE, NO_CORE_BYTES)
     # One more is for a template, while it is started.
     _lower(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES + 1)
     _set_soft(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES)
