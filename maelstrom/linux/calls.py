@@ -8,6 +8,7 @@ from collections.abc import Callable
 MACHINE = platform.machine()
 
 _X86_64 = {
+    "shmctl": 31,
     "syslog": 103,
     "pivot_root": 155,
     "prctl": 157,
@@ -41,6 +42,7 @@ _AARCH64 = {
     "delete_module": 106,
     "syslog": 116,
     "prctl": 167,
+    "shmctl": 195,
     "add_key": 217,
     "request_key": 218,
     "keyctl": 219,

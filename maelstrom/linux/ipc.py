@@ -4,8 +4,10 @@ import errno
 import os
 
 from maelstrom.linux import mount
+from maelstrom.linux.calls import system_call
 
-_ATTACHED, _RESIDENT = 6, 14
+_NUMBER, _ATTACHED, _RESIDENT = 1, 6, 14
+_REMOVE = 0
 
 
 class IpcObjects:
@@ -36,18 +38,31 @@ class IpcObjects:
 
     def detached_bytes(self) -> int:
         """Sum what is held by no process, and so is counted in none."""
+        return sum(
+            int(fields[_RESIDENT]) + int(fields[_RESIDENT + 1])
+            for fields in self._list_segments()
+            if fields[_ATTACHED] == b"0"
+        )
+
+    def remove(self) -> None:
+        """Remove the objects whose room is counted for their user; raises OSError.
+
+        That would come about with the end of the namespace, but the kernel takes its time for it:
+        until then others would be short of room. To be called within the namespace.
+        """
+        for name in os.listdir(self._queues) if self._queues >= 0 else ():
+            os.unlink(name, dir_fd=self._queues)
+        for fields in self._list_segments():
+            system_call("shmctl", int(fields[_NUMBER]), _REMOVE, None)
+
+    def _list_segments(self) -> list[list[bytes]]:
         if self._segments < 0:
-            return 0
+            return []
         content = b""
         # The kernel gives a page of it at a time.
         while page := os.pread(self._segments, 65536, len(content)):
             content += page
-        total = 0
-        for line in content.splitlines()[1:]:
-            fields = line.split()
-            if fields[_ATTACHED] == b"0":
-                total += int(fields[_RESIDENT]) + int(fields[_RESIDENT + 1])
-        return total
+        return [line.split() for line in content.splitlines()[1:]]
 
     def close(self) -> None:
         """Let go of it."""

@@ -297,6 +297,7 @@ class Slot:
     def _replace_ipc(self) -> None:
         # A template would keep the old one.
         self._from_template.drop()
+        self._objects.remove()
         namespace.unshare(namespace.NEW_IPC)
         before = self._objects
         try:

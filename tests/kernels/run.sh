@@ -14,6 +14,10 @@ echo "+cpu +memory +pids" > $groups/cgroup.subtree_control
 fallocate --length 256M /var/swap && chmod 600 /var/swap
 mkswap --quiet /var/swap && swapon /var/swap
 
+# As on hosts that collect crashes.
+export MAELSTROM_TEST_CRASHED=/run/crashed
+echo "|/usr/bin/touch $MAELSTROM_TEST_CRASHED" > /proc/sys/kernel/core_pattern
+
 # Give a user a control group: the tests run in one part of it, and may hand on the other.
 delegate() {
     mkdir "$groups/$1" "$groups/$1/tests" "$groups/$1/given"

@@ -67,6 +67,7 @@ def test_dev_has_what_was_chosen(sandbox: Sandbox, devices: tuple[str, ...], nam
 
 def test_chosen_devices_work_and_dev_cannot_be_changed(sandbox: Sandbox) -> None:
     script = "echo x > /dev/null && echo works; echo > /dev/new; rm /dev/null; ls /dev/null"
+    script += "; touch /dev/null && echo touched"
     outcome = sandbox.run("sh", "-c", script, devices=("null",), user=0, group=0)
     assert text(outcome) == "works\n/dev/null\n"
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import time
 
 import pytest
 
@@ -92,6 +94,32 @@ def test_only_the_three_standard_descriptors_are_open(sandbox: Sandbox) -> None:
 
 def test_signals_are_as_after_login(sandbox: Sandbox) -> None:
     assert text(sandbox.run("/t", "signals")) == ""
+
+
+def test_a_crash_is_written_nowhere_and_told_to_nobody(sandbox: Sandbox) -> None:
+    limits = text(sandbox.run("cat", "/proc/self/limits")).splitlines()
+    # With 0 the kernel still hands it to the host's program for crashes, if there is one.
+    (line,) = (line for line in limits if line.startswith("Max core file size"))
+    assert line.split()[-3:] == ["1", "1", "bytes"]
+
+
+def test_a_crash_starts_no_program_of_the_hosts(sandbox: Sandbox) -> None:
+    named = os.environ.get("MAELSTROM_TEST_CRASHED")
+    if not named:
+        pytest.skip("MAELSTROM_TEST_CRASHED names no file that is touched for each crash")
+
+    def touched() -> int:
+        return os.stat(named).st_mtime_ns if os.path.exists(named) else 0
+
+    before = touched()
+    assert isinstance(sandbox.run("/t", "abort"), Signaled)
+    assert touched() == before
+    # Outside it is.
+    subprocess.run(["sh", "-c", "ulimit -c 0; kill -ABRT $$"], check=False)
+    deadline_s = time.monotonic() + 20.0
+    while touched() == before:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def test_the_environment_is_exactly_the_one_asked_for(sandbox: Sandbox) -> None:

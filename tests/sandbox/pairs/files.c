@@ -223,6 +223,18 @@ static void find_room(void) {
 static int leave_device(void) { return touch("/dev/left"); }
 static int leave_device_removed(void) { return unlink("/dev/zero"); }
 static int leave_device_mode(void) { return chmod("/dev/null", 0600); }
+/* Who may write to a file may touch it. */
+static int leave_device_touched(void) {
+    const char *const names[] = {"null", "zero", "full", "random", "urandom", "tty"};
+    char path[64];
+    for (int i = 0; i < 6; i++) {
+        at("/dev", names[i], path);
+        if (utimensat(AT_FDCWD, path, NULL, 0) == 0) return 0;
+    }
+    return -1;
+}
+
+static int leave_stream_touched(void) { return futimens(0, NULL); }
 static int leave_device_time(void) { return utimensat(AT_FDCWD, "/dev", LONG_AGO, 0); }
 static int leave_device_attribute(void) { return setxattr("/dev", "user.left", "1", 1, 0); }
 static int leave_init_time(void) { return utimensat(AT_FDCWD, "/proc/1", LONG_AGO, 0); }
@@ -265,6 +277,8 @@ const struct pair of_files[] = {
     {"a file in /dev", leave_device, find_shared},
     {"a device removed", leave_device_removed, find_shared},
     {"a device's mode", leave_device_mode, find_shared},
+    {"times of devices", leave_device_touched, find_shared},
+    {"times of streams", leave_stream_touched, find_shared},
     {"times of /dev", leave_device_time, find_shared},
     {"attributes of /dev", leave_device_attribute, find_shared},
     {"times of process 1", leave_init_time, find_shared},

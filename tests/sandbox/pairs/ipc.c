@@ -2,6 +2,7 @@
 #include <mqueue.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include "pair.h"
@@ -45,6 +46,31 @@ static void find_queue(void) {
     list("/dev/mqueue");
 }
 
+/* What is counted for the user, not for the namespace: all that there may be of it. */
+static int limit(int resource, long most) {
+    return setrlimit(resource, &(struct rlimit){most, most});
+}
+
+static int take_queues(const char *word) {
+    struct mq_attr attributes = {.mq_maxmsg = 10, .mq_msgsize = 8192};
+    char name[16];
+    if (limit(RLIMIT_MSGQUEUE, 1 << 18) < 0) return -1;
+    for (int i = 0;; i++) {
+        sprintf(name, "/%s%d", word, i);
+        if (mq_open(name, O_CREAT | O_RDWR, 0666, &attributes) < 0) return i;
+    }
+}
+
+static int lock_memory(void) {
+    if (limit(RLIMIT_MEMLOCK, 1 << 16) < 0) return -1;
+    int id = shmget(IPC_PRIVATE, 1 << 16, IPC_CREAT | 0666);
+    return id < 0 ? -1 : shmctl(id, SHM_LOCK, NULL);
+}
+
+static int leave_no_room_for_queues(void) { return take_queues("left"); }
+static void find_room_for_queues(void) { printf("%d\n", take_queues("found")); }
+static void find_room_to_lock(void) { told("lock", lock_memory()); }
+
 static int leave_limits_of_ipc(void) { return put("/proc/sys/kernel/shmmni", "7"); }
 static int leave_limits_of_queues(void) { return put("/proc/sys/fs/mqueue/queues_max", "7"); }
 
@@ -63,6 +89,8 @@ const struct pair of_ipc[] = {
     {"semaphores", leave_semaphores, find_system_v},
     {"messages", leave_messages, find_system_v},
     {"message queues", leave_queue, find_queue},
+    {"room for queues taken", leave_no_room_for_queues, find_room_for_queues},
+    {"locked shared memory", lock_memory, find_room_to_lock},
     {"limits of shared memory", leave_limits_of_ipc, find_limits},
     {"limits of message queues", leave_limits_of_queues, find_limits},
     {"keys", leave_key, find_key},

@@ -1,5 +1,6 @@
 /* Sockets, ports, connections, and what a network namespace remembers of them. */
 #include <arpa/inet.h>
+#include <linux/in6.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -91,6 +92,21 @@ static void find_ports(void) {
     told("udp", udp());
 }
 
+/* The kernel keeps it beyond its last socket. */
+static int take_label(void) {
+    struct in6_flowlabel_req request = {
+        .flr_label = htonl(0x12345), .flr_action = IPV6_FL_A_GET, .flr_share = IPV6_FL_S_EXCL,
+        .flr_flags = IPV6_FL_F_CREATE | IPV6_FL_F_EXCL, .flr_expires = 100, .flr_linger = 100};
+    request.flr_dst.s6_addr[15] = 1;
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    return setsockopt(fd, IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, &request, sizeof request);
+}
+
+static void find_label(void) {
+    show("/proc/net/ip6_flowlabel");
+    told("label", take_label());
+}
+
 static int leave_hypervisor(void) { return socket(AF_VSOCK, SOCK_STREAM, 0); }
 static int leave_packet(void) { return socket(AF_PACKET, SOCK_RAW, 0); }
 
@@ -152,6 +168,7 @@ const struct pair of_network[] = {
     {"connections that wait", leave_waiting, find_ports},
     {"connections that were reset", leave_reset, find_ports},
     {"datagrams", leave_datagram, find_ports},
+    {"labels of flows", take_label, find_label},
     {"sockets without namespaces", leave_hypervisor, find_ports},
     {"packet sockets", leave_packet, find_settings},
     {"routes", leave_route, find_settings},
