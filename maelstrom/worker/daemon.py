@@ -403,7 +403,8 @@ class Worker:
     def _send_report(self, report: messages.Report) -> None:
         if self._is_watched:
             self._outbox.keep(report)
-        self._tell(report)
+        # While there is work here nobody is idle for want of the answer.
+        self._tell(report, may_wait=self._dispatcher.has_waiting)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

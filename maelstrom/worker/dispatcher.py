@@ -294,6 +294,11 @@ class Dispatcher:
         """What was assigned and not answered yet."""
         return list(self._jobs)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a job can begin as soon as another one ends."""
+        return bool(self._ready)
+
     def check(self) -> None:
         """Assert what must be true between two events."""
         running = [job for job in self._jobs.values() if job.is_running]
