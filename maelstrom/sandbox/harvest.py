@@ -12,10 +12,12 @@ import stat
 
 from maelstrom.linux import mount
 from maelstrom.sandbox.channel import Channel
+from maelstrom.sandbox.removal import names_of
 from maelstrom.sandbox.steps import Watch
 
 CHUNK_BYTES = 1 << 20
 ENTRIES_MAX = 100_000
+_TOO_MANY = f"more than {ENTRIES_MAX} files to bring back"
 DEPTH_MAX = 200
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -40,7 +42,7 @@ class Harvest:
     def send_changes(self, upper: int, made: list[str]) -> None:
         """Send the content of an upper directory, without mount points of ours."""
         skipped = frozenset(made)
-        for name in sorted(os.listdir(upper)):
+        for name in self._names(upper):
             self._send(upper, name, name, skipped, 1)
 
     def send_outputs(self, paths: tuple[str, ...]) -> None:
@@ -54,7 +56,7 @@ class Harvest:
                 except OSError:
                     continue  # There is none, or not a plain one.
                 try:
-                    if name in os.listdir(directory):
+                    if _is_there(directory, name):
                         self._send(directory, name, path[1:], frozenset(), 1)
                 finally:
                     os.close(directory)
@@ -84,7 +86,7 @@ class Harvest:
             raise Refused(f"more than {DEPTH_MAX} directories within each other to bring back")
         directory = os.open(name, _DIRECTORY_FLAGS, dir_fd=above)
         try:
-            names = sorted(os.listdir(directory))
+            names = self._names(directory)
             is_opaque = self._is_layer and _OPAQUE in os.listxattr(directory)
             is_opaque = is_opaque and os.getxattr(directory, _OPAQUE) == b"y"
             # Those above what is sent need not be named.
@@ -94,6 +96,12 @@ class Harvest:
                 self._send(directory, inner, f"{path}/{inner}", skipped, depth + 1)
         finally:
             os.close(directory)
+
+    def _names(self, directory: int) -> list[str]:
+        names = names_of(directory, self._entries_left)
+        if len(names) > self._entries_left:
+            raise Refused(_TOO_MANY)
+        return sorted(names)
 
     def _send_file(self, above: int, name: str, path: str) -> None:
         file = os.open(name, _FILE_FLAGS, dir_fd=above)
@@ -114,5 +122,15 @@ class Harvest:
     def _tell(self, path: str, kind: str, target: bytes) -> None:
         self._entries_left -= 1
         if self._entries_left < 0:
-            raise Refused(f"more than {ENTRIES_MAX} files to bring back")
+            raise Refused(_TOO_MANY)
         self._channel.send(("found", os.fsencode(path), kind, target))
+
+
+def _is_there(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise
+        return False
+    return True

@@ -1,33 +1,66 @@
-"""Remove a tree whatever modes a job gave to its directories.
+"""Remove a tree whatever a job has made of it: its modes, its depth, the number of its files.
 
-`shutil` does it too, but loads much that a slot never needs.
+`shutil` does it too, but loads much that a slot never needs, and gives up on a path that is longer
+than the kernel takes.
 """
 
+import contextlib
+import errno
+import itertools
 import os
+from collections.abc import Iterator
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def remove_tree(path: str) -> None:
     """Remove a directory and all below it; what has gone already is no matter."""
-    directories = [path]
-    # Growing while it is walked: parents stand before their children.
-    for directory in directories:
-        try:
-            os.chmod(directory, 0o700)
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        directories.append(entry.path)
-                    else:
-                        os.unlink(entry.path)
-        except FileNotFoundError:
-            continue
-    for directory in reversed(directories):
-        try:
-            os.rmdir(directory)
-        except FileNotFoundError:
-            continue
+    # Nothing else in there is called so.
+    prefix = os.urandom(8).hex()
+    names = (f"{path}/{prefix}-{number}" for number in itertools.count())
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(path, 0o700)
+        while not _remove_if_empty(path):
+            _flatten(path, names)
+
+
+def _flatten(path: str, names: Iterator[str]) -> None:
+    """Remove what there is in a directory; of directories what they hold is lifted into it.
+
+    So no path is long, and nothing need be kept in mind.
+    """
+    with os.scandir(path) as entries:
+        for entry in entries:
+            # Another may do the same at the same time.
+            with contextlib.suppress(FileNotFoundError):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+                    continue
+                os.chmod(entry.path, 0o700)
+                _lift(entry.path, names)
+                _remove_if_empty(entry.path)
+
+
+def _lift(path: str, names: Iterator[str]) -> None:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                # It could not be moved if it was closed.
+                os.chmod(entry.path, 0o700)
+                os.rename(entry.path, next(names))
+            else:
+                os.unlink(entry.path)
+
+
+def _remove_if_empty(path: str) -> bool:
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY:
+            raise
+        return False
+    return True
 
 
 def clear_directory(directory: int, entries_max: int) -> bool:
@@ -38,9 +71,15 @@ def clear_directory(directory: int, entries_max: int) -> bool:
     return _clear(directory, entries_max) >= 0
 
 
+def names_of(directory: int, most: int) -> list[str]:
+    """Return the names in an open directory, or of very many one more than so many."""
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in itertools.islice(entries, most + 1)]
+
+
 def _clear(directory: int, left: int) -> int:
     """Return how many entries more might have been removed; negative if they were too many."""
-    names = os.listdir(directory)
+    names = names_of(directory, left)
     left -= len(names)
     for name in names:
         if left < 0:

@@ -18,6 +18,11 @@ ENTRIES_FREE = 1024
 ENTRY_BYTES = 2048
 # What `st_blocks` counts in.
 _BLOCK_BYTES = 512
+# As many names of any length as the kernel takes in one path.
+_NAMES_AT_ONCE = 15
+
+# A directory: that above it, and its name. A job may make very many, and very deep ones.
+_Place = tuple["_Place | None", str]
 
 
 class Room:
@@ -52,11 +57,11 @@ class Room:
     def _entries(self) -> Iterator[int]:
         """Go through all there is, with the bytes that each takes; the job goes on meanwhile."""
         counted: set[int] = set()
-        directories = ["."]
-        while directories:
-            path = directories.pop()
+        places: list[_Place] = [(None, ".")]
+        while places:
+            place = places.pop()
             try:
-                directory = mount.open_directory_plainly(self._directory, path, os.O_NOATIME)
+                directory = _open(self._directory, place)
             except OSError:
                 continue  # It has gone.
             try:
@@ -66,7 +71,7 @@ class Room:
                     except OSError:
                         continue
                     if stat.S_ISDIR(status.st_mode):
-                        directories.append(f"{path}/{name}")
+                        places.append((place, name))
                     elif status.st_ino in counted:
                         continue
                     elif status.st_nlink > 1:
@@ -74,3 +79,24 @@ class Room:
                     yield status.st_blocks * _BLOCK_BYTES
             finally:
                 os.close(directory)
+
+
+def _open(top: int, place: _Place) -> int:
+    """Open a directory, whose path may be longer than the kernel takes."""
+    names = []
+    above: _Place | None = place
+    while above is not None:
+        above, name = above
+        names.append(name)
+    names.reverse()
+    directory = os.dup(top)
+    try:
+        for number in range(0, len(names), _NAMES_AT_ONCE):
+            path = "/".join(names[number : number + _NAMES_AT_ONCE])
+            inner = mount.open_directory_plainly(directory, path, os.O_NOATIME)
+            os.close(directory)
+            directory = inner
+    except OSError:
+        os.close(directory)
+        raise
+    return directory

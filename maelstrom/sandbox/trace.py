@@ -4,7 +4,7 @@ import fcntl
 import os
 import struct
 
-from maelstrom.sandbox.removal import clear_directory
+from maelstrom.sandbox.removal import clear_directory, names_of
 
 # More entries than this, and removing them costs more than a new root.
 LEFTOVERS_MAX = 32
@@ -67,7 +67,7 @@ class Trace:
     def _content(self, path: str) -> tuple[object, ...]:
         descriptor = os.open(path or ".", _OPEN_FLAGS, dir_fd=self._directory)
         try:
-            return sorted(os.listdir(descriptor)), *_marks(descriptor)
+            return sorted(names_of(descriptor, DIRECTORIES_MAX)), *_marks(descriptor)
         finally:
             os.close(descriptor)
 

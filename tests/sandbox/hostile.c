@@ -298,6 +298,14 @@ static int threads_of_fork(void) {
     return 0;
 }
 
+/* One directory in the other, by a path that no call takes. */
+static int dig(int depth) {
+    int count = 0;
+    while (count < depth && mkdir("d", 0700) == 0 && chdir("d") == 0) count++;
+    printf("%d\n", count);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     const char *with = argc > 2 ? argv[2] : "";
@@ -339,6 +347,7 @@ int main(int argc, char **argv) {
     WAY("kill-all", kill(-1, SIGKILL));
     WAY("kill-parent", (kill(getppid(), SIGKILL), kill(getppid(), SIGTERM), kill(1, SIGINT), 0));
     WAY("sleep", sleep(atoi(with)));
+    WAY("dig", dig(atoi(with)));
     WAY("chmod-root", chmod("/", 0700));
     return 99;
 }

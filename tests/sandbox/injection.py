@@ -23,8 +23,8 @@ CALLS: dict[Any, tuple[str, ...]] = {
     os: (
         *("access", "chdir", "chmod", "dup", "dup2", "fchdir", "fork", "fstat", "getxattr"),
         *("listdir", "listxattr", "lseek", "memfd_create", "mkdir", "open", "pidfd_open", "pipe2"),
-        *("posix_spawn", "pread", "pwrite", "read", "readlink", "rmdir", "scandir", "set_blocking"),
-        *("stat", "symlink", "unlink", "utime", "wait4", "write"),
+        *("posix_spawn", "pread", "pwrite", "read", "readlink", "rename", "rmdir", "scandir"),
+        *("set_blocking", "stat", "symlink", "unlink", "utime", "wait4", "write"),
     ),
     fcntl: ("ioctl",),
     resource: ("getrlimit", "prlimit", "setrlimit"),

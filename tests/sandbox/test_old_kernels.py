@@ -72,6 +72,11 @@ def test_closed_directories_are_no_hindrance(old: Sandbox) -> None:
         assert outcome.status == 0, outcome.effects.stderr.text()
 
 
+def test_a_job_may_be_deeper_than_a_path_is_long(old: Sandbox) -> None:
+    # What is not removed would be left when the sandbox is closed.
+    assert text(old.run("/t", "dig", "3000", limits=Limits(write_bytes_max=64 * MIB))) == "3000\n"
+
+
 @pytest.mark.parametrize("way", ["retired", "killed"])
 def test_a_slot_that_ends_takes_what_its_jobs_wrote_with_it(old: Sandbox, way: str) -> None:
     script = "echo x > /x; mkdir /y && chmod 0 /y"
@@ -120,3 +125,16 @@ def test_a_tree_is_removed_whatever_its_modes(tmp_path: Path) -> None:
     remove_tree(str(tmp_path / "top"))
     assert list(tmp_path.iterdir()) == []
     remove_tree(str(tmp_path / "top"))
+
+
+def test_a_tree_is_removed_whatever_its_depth(tmp_path: Path) -> None:
+    (tmp_path / "top").mkdir()
+    below = os.open(tmp_path / "top", os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=below)
+        os.close(os.open("file", os.O_CREAT, dir_fd=below))
+        above, below = below, os.open("d", os.O_RDONLY, dir_fd=below)
+        os.close(above)
+    os.close(below)
+    remove_tree(str(tmp_path / "top"))
+    assert list(tmp_path.iterdir()) == []

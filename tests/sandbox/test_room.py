@@ -34,6 +34,20 @@ def test_all_that_is_written_is_found(directory: int) -> None:
     assert not _is_ever_exceeded(Room(directory, 300 * KIB))
 
 
+def test_nothing_hides_below_a_path_that_is_longer_than_the_kernel_takes(directory: int) -> None:
+    below = os.open("a", os.O_RDONLY, dir_fd=directory)
+    for _ in range(30):
+        os.mkdir("n" * 200, dir_fd=below)
+        above, below = below, os.open("n" * 200, os.O_RDONLY, dir_fd=below)
+        os.close(above)
+    file = os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=below)
+    os.write(file, bytes(512 * KIB))
+    os.fsync(file)
+    os.close(file)
+    os.close(below)
+    assert _is_ever_exceeded(Room(directory, 600 * KIB))
+
+
 def test_a_file_of_many_names_counts_once(directory: int, tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"link{number}").hardlink_to(tmp_path / "file")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from maelstrom.sandbox import trace
+from maelstrom.sandbox.removal import clear_directory, names_of
 from maelstrom.sandbox.trace import Trace
 
 
@@ -58,3 +59,17 @@ def test_a_change_is_seen_though_the_clock_stands(
         assert seen.is_same() == (change is None)
     finally:
         os.close(directory)
+
+
+def test_of_very_many_names_no_more_are_read_than_must_be_known(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}").touch()
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert len(names_of(directory, 4)) == 5
+        assert len(names_of(directory, 9)) == 9
+        assert not clear_directory(directory, 4)
+        assert clear_directory(directory, 9)
+    finally:
+        os.close(directory)
+    assert list(tmp_path.iterdir()) == []
