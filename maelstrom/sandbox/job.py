@@ -233,6 +233,8 @@ class Watcher:
         self._deadline_s = process.started_s + (watch.timeout_s or float("inf"))
         self._sample_s = process.started_s + SAMPLE_INTERVAL_S
         self._memory_peak_bytes = 0
+        self._buried = Usage()
+        """What those used who have ended before the job."""
         self.room: Room | None = None
         """What the job may write to, if it has no bound of its own."""
         self._objects = objects
@@ -290,6 +292,7 @@ class Watcher:
         if now_s < self._sample_s:
             return False
         began_s = time.monotonic()
+        self._bury_orphans()
         excess = "memory" if self._has_too_much() else ""
         if not excess and self.room is not None and self.room.is_exceeded():
             excess = "disk"
@@ -297,6 +300,18 @@ class Watcher:
         self._sample_s = ended_s + max(SAMPLE_INTERVAL_S, SAMPLE_SHARE * (ended_s - began_s))
         self._why = excess or self._why
         return bool(excess)
+
+    def _bury_orphans(self) -> None:
+        """Reap who has ended and has no other parent: a job may wait until he is gone."""
+        template = self._process.template
+        kept = (self._process.pid, template.pid if template is not None else 0)
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in kept:
+                    # How they ended is asked for later, and so is the rest.
+                    return
+                used = os.wait4(ended.si_pid, 0)[2]
+                self._buried = self._buried.plus(_usage_of(used))
 
     def _has_too_much(self) -> bool:
         shared = self._objects.detached_bytes()
@@ -313,11 +328,12 @@ class Watcher:
         template = self._process.template
         # Of a job that we end nobody asks for the status.
         status = 0 if self._why else None
-        usage = Usage()
+        usage = self._buried
         if template is not None:
             told = None if self._why else template.report()
             if told is not None:
-                status, usage = told
+                status, used = told
+                usage = usage.plus(used)
                 if template.is_alone():
                     return status, usage
             template.is_spent = True
@@ -325,18 +341,19 @@ class Watcher:
 
     def _reap(self, status: int | None, usage: Usage) -> tuple[int, Usage]:
         """Wait until no child is left, and add up what all of them used."""
-        user_s, system_s, peak_bytes = usage
         for pid, child_status, used in reap_all():
             if self._process.template is not None and pid == self._process.template.pid:
                 continue
-            user_s += used.ru_utime
-            system_s += used.ru_stime
-            peak_bytes = max(peak_bytes, used.ru_maxrss * 1024)
+            usage = usage.plus(_usage_of(used))
             if pid == self._process.pid and status is None:
                 status = child_status
         if status is None:
             raise StatusLost
-        return status, Usage(user_s, system_s, peak_bytes)
+        return status, usage
+
+
+def _usage_of(used: resource.struct_rusage) -> Usage:
+    return Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * 1024)
 
 
 def reap_all() -> Iterator[tuple[int, int, resource.struct_rusage]]:

@@ -65,6 +65,14 @@ class Usage(NamedTuple):
     system_s: float = 0.0
     peak_bytes: int = 0
 
+    def plus(self, other: "Usage") -> "Usage":
+        """Add what others used, who need not have been there at the same time."""
+        return Usage(
+            self.user_s + other.user_s,
+            self.system_s + other.system_s,
+            max(self.peak_bytes, other.peak_bytes),
+        )
+
 
 class Template:
     """One template; made in its root, from which it keeps its files."""

@@ -24,7 +24,7 @@ CALLS: dict[Any, tuple[str, ...]] = {
         *("access", "chdir", "chmod", "dup", "dup2", "fchdir", "fork", "fstat", "getxattr"),
         *("listdir", "listxattr", "lseek", "memfd_create", "mkdir", "open", "pidfd_open", "pipe2"),
         *("posix_spawn", "pread", "pwrite", "read", "readlink", "rename", "rmdir", "scandir"),
-        *("set_blocking", "stat", "symlink", "unlink", "utime", "wait4", "write"),
+        *("set_blocking", "stat", "symlink", "unlink", "utime", "wait4", "waitid", "write"),
     ),
     fcntl: ("ioctl",),
     resource: ("getrlimit", "prlimit", "setrlimit"),

@@ -27,7 +27,15 @@ from maelstrom.model.spec import (
 )
 from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.steps import LINUX_TMPFS_UPPER
-from tests.sandbox.conftest import MIB, Sandbox, answers, descendants, text
+from tests.sandbox.conftest import (
+    MIB,
+    WAYS,
+    Sandbox,
+    answers,
+    descendants,
+    needs_identities,
+    text,
+)
 
 
 def test_a_program_ends_with_its_status_and_output(sandbox: Sandbox) -> None:
@@ -246,6 +254,26 @@ def test_daemons_end_with_their_job_and_do_not_delay_it(sandbox: Sandbox) -> Non
     assert isinstance(sandbox.run("/t", "leave-daemon"), Exited)
     outcome = sandbox.run("sh", "-c", "echo /proc/[0-9]*")
     assert text(outcome) == "/proc/1 /proc/2\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_orphan_is_gone_when_it_has_ended(
+    sandbox: Sandbox, must_sandbox: bool, way: str
+) -> None:
+    if way == "with identities":
+        needs_identities(must_sandbox)
+    # As whoever stops a daemon waits for its end.
+    script = "p=$(sleep 100 > /dev/null & echo $!); kill $p; while kill -0 $p; do sleep 0.01; done"
+    outcome = sandbox.run_so(way, "/bin/sh", "-c", script, layers=("shell",))
+    assert isinstance(outcome, Exited), outcome
+
+
+def test_what_an_orphan_used_is_counted(sandbox: Sandbox) -> None:
+    script = "p=$(ulimit -t 1; while :; do :; done > /dev/null & echo $!)"
+    script += "; while kill -0 $p; do sleep 0.01; done"
+    outcome = sandbox.run("sh", "-c", script)
+    assert isinstance(outcome, Exited), outcome
+    assert outcome.effects.cpu_user_s + outcome.effects.cpu_system_s > 0.9
 
 
 @pytest.mark.parametrize("way", ["zombies", "kill-parent"])
