@@ -56,12 +56,13 @@ def _move(directory: int, source: bytes, target: str | int, flags: int) -> None:
         system_call("move_mount", directory, source, AT_FDCWD, os.fsencode(target), flags)
 
 
-def open_in_root(root: int, path: str) -> int:
+def open_in_root(root: int, path: str, *, is_directory: bool = False) -> int:
     """Open a path, only to name it, as if the directory `root` were the root.
 
-    No symbolic link leads out of it.
+    No symbolic link leads out of it. With `is_directory` nothing else will do.
     """
-    return system_call("openat2", root, os.fsencode(path), _NAME_IN_ROOT, len(_NAME_IN_ROOT))
+    how = _DIRECTORY_IN_ROOT if is_directory else _NAME_IN_ROOT
+    return system_call("openat2", root, os.fsencode(path), how, len(how))
 
 
 def open_file_of_root(root: int, path: str, flags: int) -> int:
@@ -122,6 +123,7 @@ class _How(ctypes.Structure):
 
 
 _NAME_IN_ROOT = bytes(_How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT))
+_DIRECTORY_IN_ROOT = bytes(_How(os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY, 0, _RESOLVE_IN_ROOT))
 
 
 class _Attributes(ctypes.Structure):

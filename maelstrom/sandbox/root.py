@@ -209,21 +209,28 @@ def _find(root: Root, path: str, *, is_directory: bool) -> int:
     Raises OSError if it is of the other kind.
     """
     try:
-        target = mount.open_in_root(root.directory, path)
+        target = mount.open_in_root(root.directory, path, is_directory=is_directory)
     except FileNotFoundError:
         parts = path[1:].split("/")
         root.made += ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
         return _make(root.directory, path, is_directory=is_directory)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
+        is_file = error.errno == errno.ENOTDIR and _is_there(root, path)
+        words = "a directory is wanted and it is a file" if is_file else error.strerror
+        raise OSError(error.errno, words, path) from error
     with _closed_on_error(target):
-        is_found_directory = stat.S_ISDIR(os.fstat(target).st_mode)
-    if is_found_directory == is_directory:
-        return target
-    os.close(target)
-    if is_directory:
-        raise NotADirectoryError(errno.ENOTDIR, "a directory is wanted and it is a file", path)
-    raise IsADirectoryError(errno.EISDIR, "a file is wanted and it is a directory", path)
+        if not is_directory and stat.S_ISDIR(os.fstat(target).st_mode):
+            words = "a file is wanted and it is a directory"
+            raise IsADirectoryError(errno.EISDIR, words, path)
+    return target
+
+
+def _is_there(root: Root, path: str) -> bool:
+    try:
+        os.close(mount.open_in_root(root.directory, path))
+    except OSError:
+        return False
+    return True
 
 
 def _make(root: int, path: str, *, is_directory: bool) -> int:
