@@ -6,6 +6,7 @@ answers each with a line: for what has to be started from elsewhere than from th
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -29,9 +30,11 @@ UNIFIED = Path("/sys/fs/cgroup/unified")
 def processes(command: list[str]) -> Way:
     """Run it as plain processes."""
 
+    numbers = itertools.count()
+
     async def way(jobs: int, at_once: int) -> None:
         running = 0
-        for number in range(jobs):
+        for number in itertools.islice(numbers, jobs):
             if running == at_once:
                 _reap()
                 running -= 1

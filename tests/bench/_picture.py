@@ -55,8 +55,8 @@ def _bounds(rows: list[dict[str, Any]], medians: dict[str, float]) -> dict[str, 
     bounds: dict[str, float] = {}
     for row in rows:
         sign, _, factor = row.get("target", "").partition(" ")
-        if sign == "<=" and row["peer"] == "a bare process":
-            what, bound = row["what"], medians["bare posix_spawn and wait"] * float(factor)
+        if sign == "<=":
+            what, bound = row["what"], medians[row["peer"]] * float(factor)
         elif sign == ">=" and " against slot" in row["what"]:
             what, bound = row["what"].partition(" against ")[2], row["median"] / float(factor)
         else:

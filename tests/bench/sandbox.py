@@ -1,9 +1,10 @@
 """What a slot adds to a bare process: the same static program, in turn, in one run.
 
-A bare process, `bwrap` and `crun` write to /dev/null; the slots' jobs go through two pipes, the
-event loop and an outcome, as they do in a worker. Three kinds of job: one that writes nothing, so
-that its root is used again; one that writes to its root, so that each gets a fresh one; and one
-whose root nobody could foresee.
+A bare process, `bwrap` and `crun` have their output go to /dev/null; the slots' jobs go through two
+pipes, the event loop and an outcome, as they do in a worker. Three kinds of job: one that writes
+nothing, so that its root is used again; one that makes a file in its root, so that each gets a
+fresh one; and one whose root nobody could foresee. A bare process that makes a file does so in
+memory, as the slots' do.
 """
 
 import asyncio
@@ -20,17 +21,20 @@ from typing import Any
 from maelstrom.model.outcome import Exited
 from maelstrom.model.spec import JobSpec
 from maelstrom.sandbox.pool import SlotPool, service_user
-from tests.bench._peers import Way, crun, peers, processes
+from tests.bench._peers import NUMBER, Way, crun, peers, processes
 
 ROUNDS = 15
 JOBS = 100
 LAYERS = 5
 SETTLE_S = 0.1
+MEMORY = "/dev/shm"
 PROGRAMS = {
     "true": "int main(void) { return 0; }",
     "write": "#include <fcntl.h>\n"
-    'int main(void) { return open("/out", O_CREAT | O_WRONLY, 0644) < 0; }',
+    "int main(int count, char **words)"
+    ' { return open(count > 1 ? words[1] : "/out", O_CREAT | O_WRONLY, 0644) < 0; }',
 }
+BARE, BARE_WRITING = "bare posix_spawn and wait", "the same, which makes a file"
 
 # What was promised of jobs per second, with as many at once as there are cores.
 AGAINST = (
@@ -44,8 +48,8 @@ BASE_LAYERS = tuple(f"layer{number}" for number in range(LAYERS))
 
 def run() -> list[dict[str, Any]]:
     """Measure, and return the rows."""
-    with made_layers() as layers:
-        alone, together = asyncio.run(_measure(layers))
+    with made_layers() as layers, tempfile.TemporaryDirectory(dir=MEMORY) as written:
+        alone, together = asyncio.run(_measure(layers, written))
     return [*_rows_alone(alone), *_rows_together(together)]
 
 
@@ -69,11 +73,12 @@ def made_layers() -> Iterator[Path]:
 
 
 def _rows_alone(medians: dict[str, float]) -> list[dict[str, Any]]:
-    bare = medians.pop("bare posix_spawn and wait")
-    rows = [row("bare posix_spawn and wait", bare, None, "", "")]
+    rows = [row(what, medians[what], None, "", "") for what in (BARE, BARE_WRITING)]
     targets = {"slot, fresh root": "<= 2.2", "slot, root kept": "<= 1.4"}
     for what, seconds in medians.items():
-        rows.append(row(what, seconds, seconds / bare, "a bare process", targets.get(what, "")))
+        if what not in (BARE, BARE_WRITING):
+            peer = BARE_WRITING if what == "slot, fresh root" else BARE
+            rows.append(row(what, seconds, seconds / medians[peer], peer, targets.get(what, "")))
     if "bwrap" in medians:
         ratio = medians["bwrap"] / medians["slot, fresh root"]
         rows.append(row("bwrap against a fresh root", medians["bwrap"], ratio, "a slot", ">= 3"))
@@ -97,13 +102,14 @@ def row(what: str, seconds: float, ratio: float | None, peer: str, target: str) 
     return {**row, "target": target} if target else row
 
 
-async def _measure(layers: Path) -> tuple[dict[str, float], dict[str, float]]:
+async def _measure(layers: Path, written: str) -> tuple[dict[str, float], dict[str, float]]:
     cores = os.cpu_count() or 1
     pool = SlotPool(slots=cores, layers_root=str(layers), service_user=service_user())
     await pool.start()
     root = layers / "layer0"
     ways: dict[str, Way] = {
-        "bare posix_spawn and wait": processes([str(root / "true")]),
+        BARE: processes([str(root / "true")]),
+        BARE_WRITING: processes([str(root / "write"), f"{written}/{NUMBER}"]),
         "slot, root kept": jobs_of(pool, JobSpec(program="/true")),
         "slot, fresh root": jobs_of(pool, JobSpec(program="/write")),
         # Two kinds of root in turn, so that neither is there when it is wanted.

@@ -9,7 +9,7 @@ from tests.bench._picture import LABEL, draw
 IMAGES = Path(__file__).parents[2] / "docs/images"
 ROWS = (
     ("bare posix_spawn and wait", 1.0, "", ""),
-    ("slot, fresh root", 2.0, "a bare process", "<= 2.2"),
+    ("slot, fresh root", 2.0, "bare posix_spawn and wait", "<= 2.2"),
     ("bare posix_spawn and wait, 2 at once", 1.0, "", ""),
     ("slot, fresh root, 2 at once", 2.0, "", ""),
     ("crun, 2 at once", 10.0, "", ""),
