@@ -1,5 +1,6 @@
 """Start the broker and the worker of a stand-alone client, and find out why one of them ended."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,6 +15,11 @@ from maelstrom.errors import InfrastructureError, MaelstromError, SandboxUnavail
 from maelstrom.model.amounts import Amounts
 
 STDERR_BYTES_MAX = 1 << 16
+REASON_S = 0.2
+REASONS_AWAITED_MAX = 50
+REASONS_MORE_AWAITED_MAX = 4
+"""How long, and how often, we wait for the end of a child that explains why a connection ended: on
+a busy host it takes long to die."""
 
 # What they need of ours, whatever the path of this process is. Never its working directory: a
 # project may have a file called `random.py`.
@@ -117,3 +123,21 @@ def start_children(
             child.end(1.0)
         raise InfrastructureError(f"cannot start a broker and a worker: {error}") from error
     return children, ours, our_blobs
+
+
+async def reason_of(children: list[Child], reason: MaelstromError) -> MaelstromError:
+    """Return the best reason there is for the end of a connection to one of them.
+
+    One child's end may be another one's doing.
+    """
+    blamed = [child for child in children if child.was_killed]
+    waits_left = REASONS_AWAITED_MAX
+    while not blamed and waits_left:
+        await asyncio.sleep(REASON_S)
+        blamed = [child for child in children if child.was_killed]
+        blamed += [child for child in children if child.has_failed]
+        waits_left -= 1
+        if any(child.has_ended for child in children):
+            # One that ended well, as it was told to, or since the other one is about to die.
+            waits_left = min(waits_left, REASONS_MORE_AWAITED_MAX)
+    return blamed[0].failure() if blamed else reason

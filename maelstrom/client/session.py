@@ -9,9 +9,11 @@ Rules of this file:
 4. The first failure is the one that is told; then every job hears of it.
 5. A connection that breaks is no failure: the broker is tried again for RECONNECT_S_MAX, and knows
    us by our token. Nor is a broker that drains for the next one: that one is waited for as long.
+   One that is not there at first is tried for REACH_S_MAX.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -26,7 +28,7 @@ import msgspec
 
 from maelstrom import __version__
 from maelstrom.client import router
-from maelstrom.client.children import Child, start_children
+from maelstrom.client.children import Child, reason_of, start_children
 from maelstrom.client.engine import Submission
 from maelstrom.client.fetching import Outputs
 from maelstrom.client.router import Router
@@ -42,7 +44,7 @@ from maelstrom.wire import messages
 from maelstrom.wire.address import Address, parse
 from maelstrom.wire.backoff import Backoff
 from maelstrom.wire.connection import Codec, Connection
-from maelstrom.wire.dial import Reached, dial
+from maelstrom.wire.dial import Reach, Reached, dial
 from maelstrom.wire.greeting import Hello, Role, hello
 
 STORE_BYTES_MAX = 10 << 30
@@ -50,11 +52,9 @@ CLOSE_S_MAX = 5.0
 MISSED_MAX = 500
 RECONNECT_S_MAX = 110.0
 """A little less than a broker keeps what it has for us."""
-REASON_S = 0.2
-REASONS_AWAITED_MAX = 50
-REASONS_MORE_AWAITED_MAX = 4
-"""How long, and how often, we wait for the end of a child that explains why a connection ended: on
-a busy host it takes long to die."""
+REACH_S_MAX = 10.0
+"""For how long a broker is tried that never was there; one that is restarted is there by then."""
+REACH_PAUSE_S_MAX = 1.0
 
 Source: TypeAlias = str | bytes
 
@@ -98,6 +98,7 @@ class Session:
         self._is_greeted = False
         self._backoff = Backoff(random.random)
         self._reconnecting: asyncio.Task[None] | None = None
+        self._explaining: asyncio.Task[None] | None = None
         self.on_note: Callable[[str], None] | None = None
         """Told, for a person, that the broker is away for longer than a moment, and back."""
         self._is_away = False
@@ -192,7 +193,7 @@ class Session:
             if self._is_closing:
                 return
         try:
-            await self._reach()
+            await self._reach(stop)
             self._take_inbox()
             await stop.wait()
         except MaelstromError as error:
@@ -202,27 +203,51 @@ class Session:
         finally:
             await self._end()
 
-    async def _reach(self) -> None:
+    async def _reach(self, stop: asyncio.Event) -> None:
         if self._address is None:
-            loop = asyncio.get_running_loop()
-            self._children, sock, blobs = start_children(*self._store, self._slots, self._resources)
-            self._spare = blobs
-            for child in self._children:
-                loop.add_reader(child.pidfd, self._child_ended, child)
+            await self._start_broker()
+            return
+        self._left_s = asyncio.get_running_loop().time()
+        while not stop.is_set():
+            try:
+                await self._come()
+            except ConnectionLost as error:
+                if not self._is_worth_waiting:
+                    raise
+                self._note_away(error)
+            else:
+                return
+            with contextlib.suppress(TimeoutError):
+                pause_s = min(self._backoff.next_s(), REACH_PAUSE_S_MAX)
+                await asyncio.wait_for(stop.wait(), pause_s)
 
-            reached = Reached(sock)
+    async def _start_broker(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._children, sock, blobs = start_children(*self._store, self._slots, self._resources)
+        self._spare = blobs
+        for child in self._children:
+            loop.add_reader(child.pidfd, self._child_ended, child)
 
-            async def reach_blobs() -> Reached:
-                if self._spare is None:
-                    raise InfrastructureError("the connection for contents is lost")
-                spare, self._spare = self._spare, None
-                return Reached(spare)
+        async def reach_blobs() -> Reached:
+            if self._spare is None:
+                raise InfrastructureError("the connection for contents is lost")
+            spare, self._spare = self._spare, None
+            return Reached(spare)
 
-        else:
-            reach_blobs = self._dial
-            reached = await self._dial()
-        connection = self._connection = self._new_connection()
-        self._uploader = Uploader(connection, self._source, reach_blobs)
+        await self._attach(Reached(sock), reach_blobs)
+
+    async def _come(self) -> None:
+        await self._attach(await self._dial(), self._dial)
+
+    async def _attach(self, reached: Reached, reach_blobs: Reach) -> None:
+        connection = self._connection = Connection(
+            hello(Role.CLIENT, __version__, self._token),
+            owner=self,
+            codec=_FROM_BROKER,
+            is_watched=self._address is not None,
+        )
+        if self._uploader is None:
+            self._uploader = Uploader(connection, self._source, reach_blobs)
         await reached.attach(connection)
 
     async def _dial(self) -> Reached:
@@ -235,21 +260,11 @@ class Session:
             await asyncio.to_thread(renew_if_due, self._address, self._tls)
         return await dial(self._address, self._tls)
 
-    def _new_connection(self) -> Connection:
-        return Connection(
-            hello(Role.CLIENT, __version__, self._token),
-            owner=self,
-            codec=_FROM_BROKER,
-            is_watched=self._address is not None,
-        )
-
     async def _reconnect(self) -> None:
         while True:
             await asyncio.sleep(self._backoff.next_s())
             try:
-                reached = await self._dial()
-                self._connection = self._new_connection()
-                await reached.attach(self._connection)
+                await self._come()
             except MaelstromError as error:
                 if isinstance(error, ConnectionLost) and self._is_worth_waiting:
                     self._note_away(error)
@@ -261,15 +276,20 @@ class Session:
     def _is_worth_waiting(self) -> bool:
         """Whether the broker is not away for too long."""
         assert self._left_s is not None
-        return asyncio.get_running_loop().time() - self._left_s < RECONNECT_S_MAX
+        return asyncio.get_running_loop().time() - self._left_s < self._patience_s
+
+    @property
+    def _patience_s(self) -> float:
+        return RECONNECT_S_MAX if self._is_greeted else REACH_S_MAX
 
     def _source(self, digest: Digest) -> Source | None:
         return self._sources.get(digest)
 
     async def _end(self) -> None:
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
-            await asyncio.gather(self._reconnecting, return_exceptions=True)
+        for task in (self._reconnecting, self._explaining):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         fetching = list(self._fetching.values())
         self._forget_fetching(list(self._fetching))
         await asyncio.gather(*fetching, return_exceptions=True)
@@ -453,7 +473,7 @@ class Session:
     def _note_away(self, error: ConnectionLost) -> None:
         if not self._is_away:
             self._is_away = True
-            self._note(f"{error.message}; it is tried for {RECONNECT_S_MAX:.0f} s")
+            self._note(f"{error.message}; it is tried for {self._patience_s:.0f} s")
 
     def _note(self, text: str) -> None:
         if self.on_note is not None:
@@ -465,30 +485,10 @@ class Session:
             self._explain(InfrastructureError(f"the {child.name} ended"))
 
     def _explain(self, reason: MaelstromError) -> None:
-        """Fail for the best reason there is: one child's end may be another one's doing."""
         if not self._children:
             self._fail(reason)
-            return
-        killed = [child for child in self._children if child.was_killed]
-        if killed:
-            self._fail(killed[0].failure())
-        else:
-            self._explain_later(reason, REASONS_AWAITED_MAX)
+        elif self._explaining is None:
+            self._explaining = asyncio.get_running_loop().create_task(self._fail_for(reason))
 
-    def _explain_later(self, reason: MaelstromError, waits_left: int) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(REASON_S, self._explain_late, reason, waits_left - 1)
-
-    def _explain_late(self, reason: MaelstromError, waits_left: int) -> None:
-        ended = [child for child in self._children if child.was_killed]
-        ended += [child for child in self._children if child.has_failed]
-        if ended:
-            self._fail(ended[0].failure())
-            return
-        if any(child.has_ended for child in self._children):
-            # One that ended well, as it was told to, or since the other one is about to die.
-            waits_left = min(waits_left, REASONS_MORE_AWAITED_MAX)
-        if waits_left:
-            self._explain_later(reason, waits_left)
-        else:
-            self._fail(reason)
+    async def _fail_for(self, reason: MaelstromError) -> None:
+        self._fail(await reason_of(self._children, reason))

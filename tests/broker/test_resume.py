@@ -114,6 +114,24 @@ async def test_a_person_hears_that_the_broker_is_away_and_back(grid: Grid) -> No
     assert notes[1:] == ["the broker is there again"]
 
 
+async def test_a_client_that_comes_a_moment_before_its_broker_waits_for_it(grid: Grid) -> None:
+    await grid.stop_broker()
+    address = f"plain:127.0.0.1:{grid.port}"
+    notes: list[str] = []
+    session = grid.add_session(address, notes.append)
+    grid.submit(session, "0", 0)
+    while not notes:
+        await asyncio.sleep(0.01)
+    await grid.start_broker()
+    grid.add_worker(address)
+    await grid.done()
+    check_all_passed(grid, 1)
+    assert notes == [
+        f"cannot reach the broker at {address}: Connection refused; it is tried for 10 s",
+        "the broker is there again",
+    ]
+
+
 async def test_a_broker_that_lost_its_memory_is_given_everything_anew(grid: Grid) -> None:
     grid.add_worker(f"plain:127.0.0.1:{grid.port}")
     session = grid.add_session(f"plain:127.0.0.1:{grid.port}")

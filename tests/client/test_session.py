@@ -336,7 +336,10 @@ def test_a_broker_whose_client_leaves_without_a_word_ends(tmp_path: Path) -> Non
         pairs[2][0].close()
 
 
-def test_a_broker_that_is_not_there_fails_every_job(program: Path, tmp_path: Path) -> None:
+def test_a_broker_that_does_not_come_fails_every_job(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maelstrom.client.session.REACH_S_MAX", 0.1)
     session = Session(broker=f"unix:{tmp_path}/none", store_root=tmp_path / "unused")
     session.start()
     run = Run(session, program)
