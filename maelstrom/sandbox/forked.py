@@ -1,46 +1,38 @@
 """Start a program by a fork of the slot, for what a spawn cannot do.
 
 That is: limits of the kernel's that the slot itself could not live with, another identity than the
-slot's, a terminal, and capabilities. The child does it all to itself and becomes the program; what
-fails it tells through a pipe.
-
-A job with capabilities gets namespaces of its own below the slot's, as any job can make for itself:
-it is mighty over its container, and over nothing of the slot's.
+slot's, a terminal, and capabilities. Where such a job is likely to come, its process is made ahead.
 """
 
 import contextlib
+import errno
 import fcntl
 import marshal
 import os
-import resource
-import signal
+import socket
 import struct
 import termios
 import time
 from collections.abc import Iterator
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from maelstrom.linux import namespace, network, process
+from maelstrom.sandbox.child import ANSWER_BYTES_MAX, MAP, READY, Child, Order
 from maelstrom.sandbox.diagnosis import explain_start, find_program
-from maelstrom.sandbox.job import OOM_SCORE_JOB, OOM_SCORE_SLOT, Process, StartError, Surprise
+from maelstrom.sandbox.job import (
+    OOM_SCORE_JOB,
+    OOM_SCORE_SLOT,
+    Process,
+    StartError,
+    Surprise,
+    reap_all,
+)
 from maelstrom.sandbox.stage import StageFiles
 from maelstrom.sandbox.stdin import open_stdin
-from maelstrom.sandbox.steps import SpawnForked
+from maelstrom.sandbox.steps import SpawnForked, Standing
 
 TERMINAL_DEVICE = "/dev/pts/ptmx"
 IDENTITIES = 65536
 _UNLOCK, _GET_NUMBER = 0x40045431, 0x80045430
-_LIMITS = {
-    "address_space": resource.RLIMIT_AS,
-    "cpu_s": resource.RLIMIT_CPU,
-    "data": resource.RLIMIT_DATA,
-    "file_size": resource.RLIMIT_FSIZE,
-    "locked_memory": resource.RLIMIT_MEMLOCK,
-    "message_queues": resource.RLIMIT_MSGQUEUE,
-    "pending_signals": resource.RLIMIT_SIGPENDING,
-    "stack": resource.RLIMIT_STACK,
-}
-_ANSWER_BYTES_MAX = 4096
 
 
 class Forked(NamedTuple):
@@ -50,32 +42,70 @@ class Forked(NamedTuple):
     terminal: int
 
 
+class Waiting:
+    """A process that was made ahead, and waits to be told what to become."""
+
+    def __init__(self, standing: Standing, files: StageFiles) -> None:
+        """Make it where we are; raises StartError or OSError if it does not get ready."""
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._pid = _fork(files)
+            except OSError:
+                self._line.close()
+                raise
+            if self._pid == 0:
+                self._line.close()
+                Child(standing, theirs.fileno(), theirs.fileno()).wait(theirs)
+        try:
+            if self._answer() != READY:
+                raise OSError(errno.ECHILD, os.strerror(errno.ECHILD))
+        except OSError:
+            self.end()
+            raise
+
+    def tell(self, order: Order) -> tuple[int, bytes] | None:
+        """Have it become a program; returns its PID and answer, or None if it is gone."""
+        try:
+            order.send(self._line)
+        except OSError:
+            self.end()
+            return None
+        # One that was killed has read nothing of it.
+        with self._line, contextlib.suppress(ConnectionResetError):
+            return self._pid, self._answer()
+        return self._pid, b""
+
+    def end(self) -> None:
+        """Make sure that it is gone; raises Surprise."""
+        self._line.close()
+        for _ in reap_all():
+            pass
+
+    def _answer(self) -> bytes:
+        return _read_answer(self._line.fileno(), self._pid, self._line.fileno())
+
+
 def spawn_forked(
-    step: SpawnForked, files: StageFiles, devices: int, streams: tuple[int, int]
+    step: SpawnForked,
+    files: StageFiles,
+    devices: int,
+    streams: tuple[int, int],
+    waiting: Waiting | None = None,
 ) -> Forked:
     """Start the program; raises StartError, NotFound or OSError."""
     path = find_program(step.program, step.search_path)
     terminal = -1
     held = [open_stdin(step, devices)]
     try:
-        streams_of_job = (held[0], *streams)
+        order = Order(step, path, "", (held[0], *streams))
         if step.terminal[0]:
             terminal, inner = _open_terminal(step.terminal)
             held.append(inner)
-            streams_of_job = (inner, inner, inner)
-        ours, theirs = os.pipe2(os.O_CLOEXEC)
-        held += ours, theirs
-        go, gate = os.pipe2(os.O_CLOEXEC)
-        held += go, gate
+            order = order._replace(streams=(inner, inner, inner))
         started_s = time.monotonic()
-        pid = _fork(files)
-        if pid == 0:
-            os.close(gate)
-            _Child(step, path, theirs, go).run(streams_of_job)
-        os.close(theirs)
-        held.remove(theirs)
-        with _watched(pid):
-            answer = _read_answer(ours, pid, gate)
+        told = waiting and waiting.tell(order._replace(directory=os.getcwd()))
+        pid, answer = told or _start(order, files)
         _check(answer, pid, path)
         with _watched(pid):
             running = Process(pid, os.pidfd_open(pid), started_s)
@@ -87,6 +117,26 @@ def spawn_forked(
         for descriptor in held:
             os.close(descriptor)
     return Forked(running, terminal)
+
+
+def _start(order: Order, files: StageFiles) -> tuple[int, bytes]:
+    """Start a process, and return its PID and answer."""
+    held: list[int] = []
+    try:
+        for _ in range(2):
+            held += os.pipe2(os.O_CLOEXEC)
+        ours, theirs, go, gate = held
+        pid = _fork(files)
+        if pid == 0:
+            os.close(gate)
+            Child(order.step.standing, theirs, go).run(order)
+        os.close(theirs)
+        held.remove(theirs)
+        with _watched(pid):
+            return pid, _read_answer(ours, pid, gate)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _fork(files: StageFiles) -> int:
@@ -116,8 +166,8 @@ def _watched(pid: int) -> Iterator[None]:
 def _read_answer(answers: int, pid: int, gate: int) -> bytes:
     """Give the child its identities if it asks, and return what it says, which is nothing if all
     went well."""
-    answer = os.read(answers, _ANSWER_BYTES_MAX)
-    if answer != b"map":
+    answer = os.read(answers, ANSWER_BYTES_MAX)
+    if answer != MAP:
         return answer
     # Line by line as the slot's own: none may cross from one of its parts to the next.
     extents = f"0 0 1\n1 1 {IDENTITIES - 1}\n".encode()
@@ -128,7 +178,7 @@ def _read_answer(answers: int, pid: int, gate: int) -> bytes:
         finally:
             os.close(descriptor)
     os.write(gate, b"x")
-    return os.read(answers, _ANSWER_BYTES_MAX)
+    return os.read(answers, ANSWER_BYTES_MAX)
 
 
 def _check(answer: bytes, pid: int, path: bytes) -> None:
@@ -161,78 +211,3 @@ def _open_terminal(size: tuple[int, int]) -> tuple[int, int]:
 def resize(terminal: int, rows: int, columns: int) -> None:
     """Tell a terminal's program of its size."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-
-class _Child:
-    """What happens between fork and exec."""
-
-    def __init__(self, step: SpawnForked, path: bytes, answers: int, go: int) -> None:
-        self._step = step
-        self._path = path
-        self._answers = answers
-        self._go = go
-        self._doing = ""
-
-    def run(self, streams: tuple[int, int, int]) -> NoReturn:
-        """Become the program, or say why not."""
-        try:
-            self._prepare(streams)
-            self._doing = ""
-            os.execve(self._path, self._step.arguments, dict(self._step.environment))
-        except (OSError, ValueError, MemoryError) as error:
-            number = error.errno or 0 if isinstance(error, OSError) else 0
-            words = (error.strerror if isinstance(error, OSError) else "") or str(error)
-            os.write(self._answers, marshal.dumps((self._doing, number, words))[:_ANSWER_BYTES_MAX])
-        finally:
-            os._exit(127)
-
-    def _prepare(self, streams: tuple[int, int, int]) -> None:
-        step = self._step
-        os.setsid()
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-        if step.terminal[0]:
-            self._doing = "take the terminal"
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        if step.has_powers:
-            self._take_powers()
-        if step.has_identities:
-            self._doing = f"be user {step.user} and group {step.group}"
-            os.setgroups(step.groups)
-            os.setresgid(step.group, step.group, step.group)
-            os.setresuid(step.user, step.user, step.user)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self._limit()
-
-    def _take_powers(self) -> None:
-        step = self._step
-        self._doing = "make namespaces for a job with capabilities"
-        user, group = os.geteuid(), os.getegid()
-        process.set_dumpable(is_dumpable=True)
-        namespace.unshare(namespace.NEW_USER)
-        if step.has_identities:
-            os.write(self._answers, b"map")
-            os.read(self._go, 1)
-        else:
-            namespace.map_identity(step.user, step.group, user, group)
-        kinds = namespace.NEW_MOUNT | namespace.NEW_IPC | namespace.NEW_UTS
-        namespace.unshare(kinds | (namespace.NEW_NETWORK if step.has_own_network else 0))
-        if step.has_loopback:
-            network.set_loopback(is_up=True)
-
-    def _limit(self) -> None:
-        limits = dict(self._step.kernel_limits)
-        self._doing = "set limits"
-        _lower(resource.RLIMIT_NOFILE, self._step.open_files_max)
-        # The memory comes last: the rest must be done with what there is.
-        for name in sorted(limits, key=lambda name: name in ("address_space", "data")):
-            _lower(_LIMITS[name], limits[name])
-
-
-def _lower(limit: int, value: int) -> None:
-    hard = resource.getrlimit(limit)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(limit, (value, value))

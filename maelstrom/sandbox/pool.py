@@ -43,7 +43,7 @@ from maelstrom.sandbox.launch import (
 from maelstrom.sandbox.plan import Defaults, Plan, plan
 from maelstrom.sandbox.ports import NOTES, UNTIED, Ties
 from maelstrom.sandbox.results import outcome_of
-from maelstrom.sandbox.steps import SlotKind, pack
+from maelstrom.sandbox.steps import SlotKind, SpawnForked, pack
 
 __all__ = ["Defaults", "ServiceUser", "SlotPool", "default_limits", "service_user"]
 
@@ -246,7 +246,10 @@ class SlotPool:
                 slot.close()
                 return
             slot.root = made.packed_root
-            slot.send(("foresee", made.packed_root))
+            program = made.start[-1]
+            assert isinstance(program, SpawnForked)
+            standing = tuple(program.standing)
+            slot.send(("foresee", pack(made.before), made.packed_root, standing))
             self._idle.append(slot)
 
     async def _make_again(self, kind: SlotKind) -> SlotConnection:

@@ -19,7 +19,8 @@ from maelstrom.sandbox.bearing import Bearing
 from maelstrom.sandbox.channel import RETIRED, Channel
 from maelstrom.sandbox.diagnosis import NotFound
 from maelstrom.sandbox.disposal import Disposal
-from maelstrom.sandbox.forked import spawn_forked
+from maelstrom.sandbox.foreseen import Foreseen
+from maelstrom.sandbox.forked import Waiting, spawn_forked
 from maelstrom.sandbox.from_template import FromTemplate
 from maelstrom.sandbox.harvest import Harvest, Refused
 from maelstrom.sandbox.job import (
@@ -65,6 +66,9 @@ class Slot:
         self._from_template = FromTemplate(
             self._roots, files, devices=self._devices, channel=channel.fileno()
         )
+        self._foreseen = Foreseen(self._roots, files)
+        self._waiting: Waiting | None = None
+        """The process that was made for the present job."""
         self._root: Root | None = None
         """That of the present job."""
         self._has_own_network = not kind.has_host_network
@@ -89,7 +93,13 @@ class Slot:
 
     def foresee(self, message: tuple[object, ...]) -> None:
         """Make ready for a job that is likely to come."""
-        self._roots.prepare(message[1])  # type: ignore[arg-type]  # As the worker sends it.
+        before, root, standing = message[1:]
+        # Where it fails, the job does it itself, and tells of it.
+        with contextlib.suppress(OSError, StartError):
+            self._pipes = Pipes.open()
+            for step in steps.unpack(before):  # type: ignore[arg-type]  # As the worker sends it.
+                self._prepare(step)
+            self._foreseen.make(before, root, steps.Standing(*standing))  # type: ignore[arg-type, misc]
 
     def run(self, message: tuple[object, ...], *, may_fork: bool = True) -> None:
         """Run one job and reply."""
@@ -180,6 +190,7 @@ class Slot:
     def close(self) -> None:
         """Remove what it has on disk; nobody outside may be allowed to, where others own it."""
         with contextlib.suppress(OSError, Surprise):
+            self._foreseen.end()
             self._from_template.drop()
             self._roots.drop(self._root)
             self._roots.close()
@@ -189,6 +200,7 @@ class Slot:
     ) -> Process | tuple[object, ...]:
         """Carry out the steps; returns the process, or the message that tells of the failure."""
         root = self._roots.take(made_of)
+        self._waiting = self._foreseen.take(before, root, start[-1])
         number = 0
         try:
             for step in steps.unpack(before):
@@ -317,7 +329,9 @@ class Slot:
             case steps.SpawnForked():
                 self._pipes = self._pipes or Pipes.open()
                 ends = (self._pipes.stdout_end, self._pipes.stderr_end)
-                started, self._terminal = spawn_forked(step, self._files, self._devices, ends)
+                started, self._terminal = spawn_forked(
+                    step, self._files, self._devices, ends, self._waiting
+                )
                 return started
             case _:
                 raise AssertionError(step)

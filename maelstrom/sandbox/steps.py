@@ -205,6 +205,17 @@ class Spawn(NamedTuple):
         return f"run `{self.program.decode(errors='replace')}`"
 
 
+class Standing(NamedTuple):
+    """What a process can be made before it is known what it will run."""
+
+    user: int
+    group: int
+    has_identities: bool
+    has_powers: bool
+    has_own_network: bool
+    has_loopback: bool
+
+
 class SpawnForked(NamedTuple):
     """Find the program and start it by a fork, which can do more than a spawn, and takes longer."""
 
@@ -225,6 +236,17 @@ class SpawnForked(NamedTuple):
     has_loopback: bool
     terminal: tuple[int, int]
     """Rows and columns; none of them if there is no terminal."""
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(
+            self.user,
+            self.group,
+            self.has_identities,
+            self.has_powers,
+            self.has_own_network,
+            self.has_loopback,
+        )
 
     @property
     def text(self) -> str:

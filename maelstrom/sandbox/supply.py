@@ -94,11 +94,12 @@ class RootSupply:
         if self._spare is None and self._worn == made_of:
             self.prepare(made_of)
 
-    def prepare(self, made_of: bytes) -> None:
-        """Make the spare."""
+    def prepare(self, made_of: bytes) -> Root | None:
+        """Make the spare, and show it."""
         # Where it fails, the next job makes its own, and tells why it cannot.
         with contextlib.suppress(OSError):
             self._spare = self.make(made_of)
+        return self._spare
 
     def give_back(self, root: Root, *, is_reusable: bool) -> None:
         """Take a root after its job: to be used again if that left nothing."""

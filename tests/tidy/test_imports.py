@@ -10,9 +10,10 @@ PACKAGE = Path(__file__).parents[2] / "maelstrom"
 # What runs inside slots: started with `python -I -S`, it has nothing but the standard library.
 SLOT_SIDE = {
     f"sandbox.{name}"
-    for name in ("bearing", "channel", "diagnosis", "disposal", "forked", "from_template",
-                 "harvest", "job", "overlay", "probe", "removal", "room", "root", "slot",
-                 "stage", "stdin", "steps", "supply", "template", "terminal", "trace", "zygote")
+    for name in ("bearing", "channel", "child", "diagnosis", "disposal", "foreseen", "forked",
+                 "from_template", "harvest", "job", "overlay", "probe", "removal", "room", "root",
+                 "slot", "stage", "stdin", "steps", "supply", "template", "terminal", "trace",
+                 "zygote")
 }  # fmt: skip
 
 # For each part, longest name first, the parts of ours that it may import.
