@@ -60,6 +60,9 @@ class Waiting:
         try:
             if self._answer() != READY:
                 raise OSError(errno.ECHILD, os.strerror(errno.ECHILD))
+            # Who holds a mount namespace last has to wait for the kernel to free it, and we are not
+            # to hear of the job's end only then.
+            self._mounts = os.open(f"/proc/{self._pid}/ns/mnt", os.O_RDONLY)
         except OSError:
             self.end()
             raise
