@@ -23,7 +23,7 @@ class Foreseen:
         self._root: Root | None = None
 
     def make(self, before: bytes, made_of: bytes, standing: Standing) -> None:
-        """Make a root, and a process in it; raises StartError or OSError."""
+        """Make a root, and a process in it; raises OSError."""
         self._before, self._root = before, self._roots.prepare(made_of)
         if self._root is None:
             return

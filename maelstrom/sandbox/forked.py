@@ -46,7 +46,9 @@ class Waiting:
     """A process that was made ahead, and waits to be told what to become."""
 
     def __init__(self, standing: Standing, files: StageFiles) -> None:
-        """Make it where we are; raises StartError or OSError if it does not get ready."""
+        """Make it where we are; raises OSError if it does not get ready."""
+        self.standing = standing
+        self._mounts = -1
         self._line, theirs = socket.socketpair()
         with theirs:
             try:
@@ -60,8 +62,8 @@ class Waiting:
         try:
             if self._answer() != READY:
                 raise OSError(errno.ECHILD, os.strerror(errno.ECHILD))
-            # Who holds a mount namespace last has to wait for the kernel to free it, and we are not
-            # to hear of the job's end only then.
+            # Who is the last to hold a mount namespace waits for the kernel to free it: not the
+            # job, of whose end we would not hear before.
             self._mounts = os.open(f"/proc/{self._pid}/ns/mnt", os.O_RDONLY)
         except OSError:
             self.end()
@@ -74,14 +76,18 @@ class Waiting:
         except OSError:
             self.end()
             return None
-        # One that was killed has read nothing of it.
-        with self._line, contextlib.suppress(ConnectionResetError):
-            return self._pid, self._answer()
-        return self._pid, b""
+        with self._line, _watched(self._pid):
+            try:
+                return self._pid, self._answer()
+            except ConnectionResetError:
+                # It was killed before it had heard all.
+                return self._pid, b""
 
     def end(self) -> None:
         """Make sure that it is gone; raises Surprise."""
         self._line.close()
+        if self._mounts >= 0:
+            os.close(self._mounts)
         for _ in reap_all():
             pass
 

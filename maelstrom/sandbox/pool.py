@@ -176,13 +176,14 @@ class SlotPool:
         except BaseException:
             self._lose(slot)
             raise
-        if reply is None or reply[0] == "fault" or not slot.is_open or made.kind.is_one_shot:
+        if made.kind.is_one_shot:
+            # Not before: the job was to have the processor, and who waits for it comes first.
+            asyncio.get_running_loop().call_soon(self._lose, slot)
+            self._make_spare(made)
+        elif reply is None or reply[0] == "fault" or not slot.is_open:
             self._lose(slot)
         else:
             self._idle.append(slot)
-        if made.kind.is_one_shot:
-            # Not before: the job was to have the processor.
-            self._make_spare(made)
         if reply == RETIRED:
             return None
         if reply is not None:

@@ -75,6 +75,7 @@ class Slot:
         self._sockets = network.SocketCounts("/proc/self") if self._has_own_network else None
         self._is_loopback_up = False
         self._is_root_reusable = False
+        self._is_last_job = kind.is_one_shot
         self._objects = IpcObjects("/proc")
         self._terminal = -1
         self._pipes: Pipes | None = None
@@ -95,7 +96,7 @@ class Slot:
         """Make ready for a job that is likely to come."""
         before, root, standing = message[1:]
         # Where it fails, the job does it itself, and tells of it.
-        with contextlib.suppress(OSError, StartError):
+        with contextlib.suppress(OSError):
             self._pipes = Pipes.open()
             for step in steps.unpack(before):  # type: ignore[arg-type]  # As the worker sends it.
                 self._prepare(step)
@@ -273,6 +274,8 @@ class Slot:
 
     def _foresee(self, made_of: bytes) -> None:
         """Do for the next job what can be done while this one runs."""
+        if self._is_last_job:
+            return
         # Where it fails, the next job's step tells of it.
         with contextlib.suppress(OSError):
             self._pipes = Pipes.open()
