@@ -55,8 +55,10 @@ class Order(NamedTuple):
     @classmethod
     def receive(cls, line: socket.socket) -> "Order | None":
         """Wait for it; None if none will come."""
-        flags = socket.MSG_CMSG_CLOEXEC
-        _, streams, _, _ = socket.recv_fds(line, 1, STREAMS, flags)
+        _, streams, _, _ = socket.recv_fds(line, 1, STREAMS)
+        # Python 3.11 forgets the flag that would have the kernel do it.
+        for stream in streams:
+            os.set_inheritable(stream, False)
         message = Channel(line).receive() if streams else None
         if message is None:
             return None
@@ -85,6 +87,8 @@ class Child:
 
     def _run(self, order: Order | None, line: socket.socket | None) -> NoReturn:
         try:
+            if line is not None:
+                process.set_name(b"maelstrom-next")
             self._stand()
             if line is not None:
                 os.write(self._answers, READY)

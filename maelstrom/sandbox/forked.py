@@ -73,15 +73,14 @@ class Waiting:
         """Have it become a program; returns its PID and answer, or None if it is gone."""
         try:
             order.send(self._line)
+            with _watched(self._pid):
+                answer = self._answer()
         except OSError:
+            # Among them that it was killed before it had heard all.
             self.end()
             return None
-        with self._line, _watched(self._pid):
-            try:
-                return self._pid, self._answer()
-            except ConnectionResetError:
-                # It was killed before it had heard all.
-                return self._pid, b""
+        self._line.close()
+        return self._pid, answer
 
     def end(self) -> None:
         """Make sure that it is gone; raises Surprise."""
@@ -168,6 +167,8 @@ def _watched(pid: int) -> Iterator[None]:
     """Take what goes wrong now for the slot's end: a process runs, and nobody would end it."""
     try:
         yield
+    except ConnectionResetError:
+        raise  # It does not.
     except OSError as error:
         raise Surprise(f"cannot watch process {pid}: {error.strerror}") from error
 

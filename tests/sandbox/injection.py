@@ -28,10 +28,10 @@ CALLS: dict[Any, tuple[str, ...]] = {
     ),
     fcntl: ("ioctl",),
     resource: ("getrlimit", "prlimit", "setrlimit"),
-    socket: ("sethostname", "socket", "socketpair"),
+    socket: ("recv_fds", "send_fds", "sethostname", "socket", "socketpair"),
 }
 WRAPPED_MODULES = ("mount", "namespace", "process", "seccomp")
-STAGE, JOB, CLEAN = 1, 2, 3
+STAGE, JOB, CLEAN, FORESEE = 1, 2, 3, 4
 REMOVAL_S = 0.2
 _ORDER = struct.Struct("<IBiI")
 _SIGHT = struct.Struct("<IIII64s2048sI")
@@ -63,7 +63,7 @@ class Sight(NamedTuple):
     links: bytes = b""
     """What the open files are, as far as there is room."""
     cleaned: int = 0
-    """The ticket of the job after which it looked; written last."""
+    """The ticket of the job after or ahead of which it looked; written last."""
 
 
 class Control:
@@ -189,11 +189,21 @@ def main(path: str) -> None:
 
     zygote.remove_tree = remove_slowly
     run_outer, run, clean = zygote._run_outer, slot.run, slot.clean
+    foresee = slot.foresee
 
     def run_outer_counted(*arguments: Any) -> None:
         # It is as the first of the slot's calls; those after them are another phase's.
         injector._phase = STAGE
         run_outer(*arguments)
+
+    def foresee_counted(self: Any, message: Any) -> None:
+        injector.ticket = injector.control.order.ticket
+        try:
+            # The process that waits keeps the phase.
+            with injector.phase(FORESEE):
+                foresee(self, message)
+        finally:
+            injector.look()
 
     def run_counted(self: Any, message: Any) -> None:
         injector.ticket = injector.control.order.ticket
@@ -208,4 +218,5 @@ def main(path: str) -> None:
             injector.look()
 
     zygote._run_outer, slot.run, slot.clean = run_outer_counted, run_counted, clean_counted
+    slot.foresee = foresee_counted
     zygote.main()

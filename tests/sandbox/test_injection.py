@@ -65,7 +65,7 @@ class Injected:
     """A pool whose slots do as they are told."""
 
     def __init__(self, sandbox: Sandbox, control: Control) -> None:
-        self._sandbox = sandbox
+        self.sandbox = sandbox
         self._control = control
         self._tickets = itertools.count(1)
         self.spec = SPEC
@@ -79,7 +79,7 @@ class Injected:
         del spec["layers"]
         # A template that does not start is never tried again.
         spec["environment"] = (("TICKET", str(ticket)),)
-        return self._sandbox.run(*command, layers=LAYERS, **spec | {"group": group})
+        return self.sandbox.run(*command, layers=LAYERS, **spec | {"group": group})
 
     @property
     def sight(self) -> Sight:
@@ -104,7 +104,7 @@ class Injected:
 
     def kill_slots(self) -> None:
         """End all slots, and wait until the zygote knows it."""
-        slots = descendants(self._sandbox.pool._zygote.pid)
+        slots = descendants(self.sandbox.pool._zygote.pid)
         outers = [pid for pid, name in slots.items() if name == "maelstrom-out"]
         for pid in outers:
             os.kill(pid, signal.SIGKILL)
