@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import termios
 from typing import NamedTuple, NoReturn
 
@@ -33,7 +34,7 @@ _LIMITS = {
     "stack": resource.RLIMIT_STACK,
 }
 
-STREAMS = 3
+_STREAMS = struct.Struct("3i")
 
 
 class Order(NamedTuple):
@@ -55,16 +56,16 @@ class Order(NamedTuple):
     @classmethod
     def receive(cls, line: socket.socket) -> "Order | None":
         """Wait for it; None if none will come."""
-        _, streams, _, _ = socket.recv_fds(line, 1, STREAMS)
-        # Python 3.11 forgets the flag that would have the kernel do it.
-        for stream in streams:
-            os.set_inheritable(stream, False)
-        message = Channel(line).receive() if streams else None
+        # The library's own way forgets the flag in Python 3.11, and they would be the program's.
+        room = socket.CMSG_LEN(_STREAMS.size)
+        _, ancillary, _, _ = line.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
+        message = Channel(line).receive() if ancillary else None
         if message is None:
             return None
         step, path, directory = message
+        streams = _STREAMS.unpack(ancillary[0][2])
         # As it was sent.
-        return cls(SpawnForked(*step), path, directory, tuple(streams))  # type: ignore[misc, arg-type]
+        return cls(SpawnForked(*step), path, directory, streams)  # type: ignore[misc, arg-type]
 
 
 class Child:
@@ -104,9 +105,11 @@ class Child:
 
     def _stand(self) -> None:
         os.setsid()
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if self._standing.has_powers:
             self._take_powers()
-        self._doing = ""
 
     def _take_powers(self) -> None:
         standing = self._standing
@@ -126,6 +129,7 @@ class Child:
 
     def _become(self, order: Order) -> None:
         step = order.step
+        self._doing = ""
         for number, stream in enumerate(order.streams):
             os.dup2(stream, number)
         if step.terminal[0]:
@@ -140,9 +144,6 @@ class Child:
             os.setgroups(step.groups)
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
-        for caught in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(caught, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._doing = "set limits"
         _limit(step)
         self._doing = ""
