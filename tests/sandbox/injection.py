@@ -31,7 +31,7 @@ CALLS: dict[Any, tuple[str, ...]] = {
     socket: ("send_fds", "sethostname", "socket", "socketpair"),
 }
 WRAPPED_MODULES = ("mount", "namespace", "process", "seccomp")
-STAGE, JOB, CLEAN, FORESEE = 1, 2, 3, 4
+STAGE, JOB, CLEAN, FORESEE, WAIT = 1, 2, 3, 4, 5
 REMOVAL_S = 0.2
 _ORDER = struct.Struct("<IBiI")
 _SIGHT = struct.Struct("<IIII64s2048sI")
@@ -173,6 +173,7 @@ def main(path: str) -> None:
     injector = _Injector(Control(path))
     zygote = importlib.import_module("maelstrom.sandbox.zygote")
     slot = importlib.import_module("maelstrom.sandbox.slot").Slot
+    child = importlib.import_module("maelstrom.sandbox.child").Child
     for module, names in CALLS.items():
         for name in names:
             # A class must stay one.
@@ -189,7 +190,7 @@ def main(path: str) -> None:
 
     zygote.remove_tree = remove_slowly
     run_outer, run, clean = zygote._run_outer, slot.run, slot.clean
-    foresee = slot.foresee
+    foresee, wait = slot.foresee, child.wait
 
     def run_outer_counted(*arguments: Any) -> None:
         # It is as the first of the slot's calls; those after them are another phase's.
@@ -199,11 +200,15 @@ def main(path: str) -> None:
     def foresee_counted(self: Any, message: Any) -> None:
         injector.ticket = injector.control.order.ticket
         try:
-            # The process that waits keeps the phase.
             with injector.phase(FORESEE):
                 foresee(self, message)
         finally:
             injector.look()
+
+    def wait_counted(self: Any, line: socket.socket) -> None:
+        # It runs beside the slot, which cannot be heard to count at the same time.
+        injector._phase = WAIT
+        wait(self, line)
 
     def run_counted(self: Any, message: Any) -> None:
         injector.ticket = injector.control.order.ticket
@@ -218,5 +223,5 @@ def main(path: str) -> None:
             injector.look()
 
     zygote._run_outer, slot.run, slot.clean = run_outer_counted, run_counted, clean_counted
-    slot.foresee = foresee_counted
+    slot.foresee, child.wait = foresee_counted, wait_counted
     zygote.main()

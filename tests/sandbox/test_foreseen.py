@@ -15,7 +15,7 @@ import pytest
 from maelstrom.model.outcome import Cancelled, ExecutionError, Exited, Outcome
 from maelstrom.model.spec import JobSpec, Network, Tmp
 from tests.sandbox.conftest import Sandbox, descendants, needs_identities, text
-from tests.sandbox.injection import FORESEE, JOB
+from tests.sandbox.injection import FORESEE, JOB, WAIT
 from tests.sandbox.test_injection import Injected, _complaint, injected_sandbox
 
 WAIT_S_MAX = 60.0
@@ -236,15 +236,21 @@ def _run(injected: Injected, phase: int = 0, at: int = 0) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("phase", [FORESEE, JOB], ids=["ahead", "begun"])
-def test_what_fails_is_told_and_costs_the_next_job_nothing(injected: Injected, phase: int) -> None:
+@pytest.mark.parametrize(
+    ("phase", "calls_min"),
+    [(FORESEE, 50), (WAIT, 12), (JOB, 15)],
+    ids=["ahead", "in what waits", "begun"],
+)
+def test_what_fails_is_told_and_costs_the_next_job_nothing(
+    injected: Injected, phase: int, calls_min: int
+) -> None:
     _run(injected)
     complaints = []
     at = 0
     is_over = False
     while not is_over:
         at += 1
-        # First come the calls of the process that waits, and then those of the next slot.
+        # What waits has calls to make for this job, and then that of the next slot for the next.
         outcome = _run(injected, phase, at)
         name = injected.sight.name
         is_over = not name
@@ -254,4 +260,4 @@ def test_what_fails_is_told_and_costs_the_next_job_nothing(injected: Injected, p
         if complaint:
             complaints.append((at, name, complaint, outcome))
     assert not complaints, "\n".join(map(str, complaints))
-    assert at > {FORESEE: 60, JOB: 15}[phase]
+    assert at > calls_min
