@@ -6,6 +6,7 @@ The names are those in escapes/*.c. An attempt that is not made is as bad as one
 import os
 import re
 import resource
+import shutil
 import socket
 import stat
 import tempfile
@@ -68,6 +69,15 @@ ANSWERS = {
     "enter the parent's namespace": {"EPERM", "EBADF", "EINVAL"},
     "have very many namespaces": {"ENOSPC"},
     "have very many processes": {"EAGAIN"},
+    "have very many processes as many users": {"EAGAIN", "EINVAL"},
+    "run a program as its owner": {"EPERM"},
+    "take the slot's namespaces by its descriptor": {"EACCES", "EPERM", "ENOTTY", "EINVAL"},
+    "take the template's namespaces by its descriptor": {"EACCES", "EPERM", "ENOTTY", "EINVAL"},
+    "kill the slot's group": {"ESRCH", "EPERM", "EINVAL"},
+    "open the host's namespaces by their handles": {"ESTALE", "EPERM", "EINVAL", "EBADF"},
+    "read the host's audit log": {"EPERM", "EPROTONOSUPPORT"},
+    "make a file immutable": {"EPERM", "EOPNOTSUPP", "ENOTTY"},
+    "make a file of the root immutable": {"EPERM", "EACCES", "EOPNOTSUPP", "ENOTTY"},
 }
 
 
@@ -159,10 +169,16 @@ def attempts(
         (shared / "inner").mkdir()
         for path in (shared / "given", shared / "inner/given"):
             path.write_text("given\n")
+        program = shared / "of-owner"
+        shutil.copy(layers_root / "escape/escape", program)
         user = service_user()
         if user is not None:
             for path in (shared, *shared.rglob("*")):
                 os.chown(path, *user)
+        # Whoever a job is, nothing but the mount keeps him from it.
+        for path in (shared, *shared.rglob("*")):
+            path.chmod(0o777)
+        program.chmod(0o6755)
         before = _look(layers_root), _look(shared)
         made = Attempts(sandbox, directory, request.param)
         assert (_look(layers_root), _look(shared)) == before

@@ -35,6 +35,8 @@ def shared_directory() -> Iterator[Path]:
         if user is not None:
             for path in (shared, *shared.rglob("*")):
                 os.chown(path, *user)
+        for path in (shared, *shared.rglob("*")):
+            path.chmod(0o777)
         yield shared
 
 

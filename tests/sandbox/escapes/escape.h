@@ -26,3 +26,4 @@ extern const char *name_on_host; /* an abstract socket that the test listens on 
 
 int put(const char *path, const char *content);
 long refused(int number);
+long open_namespaces(void);

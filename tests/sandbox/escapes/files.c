@@ -1,10 +1,12 @@
 /* At the files of the host, of the layers, of read-only binds and roots. */
 #include <ftw.h>
+#include <linux/fs.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include "escape.h"
 
@@ -64,6 +66,31 @@ static long set_user_bit(void) {
     if (put("/tmp/x", "") < 0) close(open("/tmp/x", O_CREAT | O_WRONLY, 0755));
     return chown("/tmp/x", getuid() + 1, -1);
 }
+
+/* A program of the host that does as its owner may. */
+static long run_as_owner(void) {
+    int status = 0, pid = fork();
+    if (pid == 0) {
+        execl("/ro/of-owner", "who", "who", NULL);
+        _exit(errno);
+    }
+    waitpid(pid, &status, 0);
+    if (WEXITSTATUS(status) == 1) return 0;
+    return refused(WEXITSTATUS(status) ? WEXITSTATUS(status) : EPERM);
+}
+
+static long set_flag(const char *path, int flag) {
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    return fd < 0 ? -1 : ioctl(fd, FS_IOC_SETFLAGS, &flag);
+}
+
+static long make_immutable(void) { return set_flag("/tmp/i", FS_IMMUTABLE_FL); }
+static long make_immutable_in_root(void) { return set_flag("/i", FS_IMMUTABLE_FL); }
+static long make_whiteout(void) { return mknod("/whiteout", S_IFCHR, 0); }
+static long mark_for_overlay(void) {
+    return setxattr("/tmp", "trusted.overlay.opaque", "y", 1, 0);
+}
+static long touch_device(void) { return utimensat(AT_FDCWD, "/dev/null", NULL, 0); }
 
 static long set_capability(void) {
     const unsigned char all[20] = {1, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0};
@@ -148,6 +175,7 @@ const struct attempt at_files[] = {
     {"reopen a descriptor of a read-only bind", reopen_bind},
     {"write through the root of a process", root_of_process},
     {"write deep in a read-only bind", bind_below},
+    {"hide a file of a layer by a device", make_whiteout},
     {"mount", mount_over},
     {"copy mounts", clone_mounts},
     {"configure the root", pick_root},
@@ -162,6 +190,11 @@ const struct attempt at_files[] = {
     {"make a memory device", make_memory},
     {"give a file away", set_user_bit},
     {"give a file capabilities", set_capability},
+    {"run a program as its owner", run_as_owner},
+    {"make a file immutable", make_immutable},
+    {"make a file of the root immutable", make_immutable_in_root},
+    {"mark a directory for an overlay of root's", mark_for_overlay},
+    {"touch a device", touch_device},
     {"write to /proc/sys", write_settings},
     {"write to /sys", write_devices_of_kernel},
     {"write to /proc/irq", write_irqs},

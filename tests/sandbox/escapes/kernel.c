@@ -1,5 +1,6 @@
 /* At the machine and at the parts of the kernel that know no namespaces. */
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
 #include <sys/io.h>
@@ -49,6 +50,48 @@ static long watch_mounts(void) { return syscall(SYS_fanotify_init, 4, O_RDONLY);
 static long packets(void) { return socket(AF_PACKET, SOCK_RAW, 0); }
 static long raw(void) { return socket(AF_INET, SOCK_RAW, 1); }
 static long hypervisor(void) { return socket(AF_VSOCK, SOCK_STREAM, 0); }
+/* The handles of those that were there first have well-known numbers; Linux 6.18 opens them. */
+long open_namespaces(void) {
+    struct {
+        unsigned bytes;
+        int type;
+        unsigned long long id;
+        unsigned kind, number;
+    } handle = {16, 0xf1, 0, 0, 0};
+    static const unsigned all[][2] = {
+        {CLONE_NEWUSER, 0xeffffffd}, {CLONE_NEWPID, 0xeffffffc}, {CLONE_NEWIPC, 0xefffffff},
+        {CLONE_NEWUTS, 0xeffffffe}, {CLONE_NEWCGROUP, 0xeffffffb}, {CLONE_NEWNS, 0xeffffff8},
+        {CLONE_NEWNET, 0xeffffff9}, {CLONE_NEWNS, 0}, {CLONE_NEWNET, 0}};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        for (handle.id = 0; handle.id < 40; handle.id++) {
+            handle.kind = all[i][0], handle.number = all[i][1];
+            if (syscall(SYS_open_by_handle_at, -10003, &handle, O_RDONLY) >= 0) return 0;
+        }
+    return -1;
+}
+
+/* Mount namespaces are numbered more or less one by one. */
+static long list_mounts(void) {
+    struct {
+        unsigned size, spare;
+        unsigned long long mount, from, name_space;
+    } request = {32, 0, -1ull, 0, 0};
+    unsigned long long own = 0, found[8];
+    ioctl(open("/proc/self/ns/mnt", O_RDONLY), _IOR(0xb7, 5, unsigned long long), &own);
+    /* Who may make some sees those he made before. */
+    for (int i = 1; i < 2000 && unshare(CLONE_NEWNS) < 0; i++) {
+        request.name_space = i < 1000 || own < 2000 ? i : own + i - 1500;
+        if (request.name_space != own && syscall(458, &request, found, 8, 0) >= 0) return 0;
+    }
+    return refused(EPERM);
+}
+
+static long audit_log(void) {
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = 1};
+    int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT);
+    return fd < 0 ? -1 : bind(fd, (void *)&name, sizeof name);
+}
+
 static long crypto(void) { return socket(AF_ALG, SOCK_SEQPACKET, 0); }
 static long bluetooth(void) { return socket(AF_BLUETOOTH, SOCK_RAW, 1); }
 
@@ -73,6 +116,7 @@ static long old_call(long number, long first, long second) {
 static long keys_of_i386(void) { return old_call(288, 0, -3); }
 static long log_of_i386(void) { return old_call(103, 9, 0); }
 static long ring_of_i386(void) { return old_call(425, 1, 0); }
+static long limits_of_i386(void) { return old_call(340, 1, 7); }
 static long hypervisor_of_i386(void) { return old_call(359, AF_VSOCK, SOCK_STREAM); }
 static long keys_of_x32(void) { return syscall(0x40000000 | SYS_keyctl, 0, -3, 1); }
 static long ports(void) { return ioperm(0x80, 1, 1); }
@@ -109,12 +153,16 @@ const struct attempt at_kernel[] = {
     {"send packets", packets},
     {"send raw packets", raw},
     {"reach the hypervisor", hypervisor},
+    {"open the host's namespaces by their handles", open_namespaces},
+    {"list the mounts of others", list_mounts},
+    {"read the host's audit log", audit_log},
     {"use the kernel's ciphers", crypto},
     {"use Bluetooth", bluetooth},
     {"measure the machine", measure},
     {"start a network device", start_device},
 #ifdef __x86_64__
     {"use keys by i386", keys_of_i386},
+    {"reach the slot's limits by i386", limits_of_i386},
     {"read the log by i386", log_of_i386},
     {"use rings by i386", ring_of_i386},
     {"reach the hypervisor by i386", hypervisor_of_i386},

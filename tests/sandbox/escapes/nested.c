@@ -159,6 +159,33 @@ static long many_namespaces(void) {
     return 0;
 }
 
+/* Nor more processes as many users, each of whom has a count of his own. */
+static long many_users(void) {
+    int ends[2];
+    pipe(ends);
+    for (int number = 1; number <= 10; number++) {
+        int pid = fork();
+        if (pid < 0) return -1;
+        if (pid == 0) {
+            if (setresgid(number, number, number) < 0 || setresuid(number, number, number) < 0) {
+                write(ends[1], &errno, sizeof errno);
+                _exit(0);
+            }
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (int i = 0; i < 100; i++) {
+                int error = 0, child = fork();
+                if (child < 0) error = errno;
+                if (child < 0 || i == 99) write(ends[1], &error, sizeof error);
+                if (child == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (child <= 0 || i == 99) for (;;) pause();
+            }
+        }
+        int error;
+        if (read(ends[0], &error, sizeof error) > 0 && error) return refused(error);
+    }
+    return 0;
+}
+
 /* A limit of processes must hold in there too. */
 static long many_processes(void) {
     for (int i = 0; i < 1000; i++) {
@@ -215,6 +242,8 @@ const struct attempt in_namespaces[] = {
     {"set the path of modules", module_path},
     {"set the host's network", network_settings},
     {"have very many namespaces", many_namespaces},
+    {"open the host's namespaces by their handles", open_namespaces},
+    {"have very many processes as many users", many_users},
     {"have very many processes", many_processes},
     {0},
 };

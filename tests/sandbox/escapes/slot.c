@@ -1,9 +1,11 @@
 /* At the slot: the process that made the job, and has all powers over its namespaces. */
 #include <dirent.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include "escape.h"
 
 static long attach(void) { return ptrace(PTRACE_ATTACH, SLOT, NULL, NULL); }
@@ -97,6 +99,31 @@ static long enter_by_descriptor(void) {
     return setns(syscall(SYS_pidfd_open, SLOT, 0), CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET);
 }
 
+/* Linux 6.11 and later hand them out by the descriptor of a process. */
+static long take_namespaces(void) {
+    int descriptor = syscall(SYS_pidfd_open, SLOT, 0);
+    for (int kind = 1; kind <= 10; kind++)
+        if (ioctl(descriptor, _IO(0xff, kind), 0) >= 0) return 0;
+    return -1;
+}
+
+/* Its descriptor is one file for all who open it, as long as it lives. */
+static long mark(void) {
+    int descriptor = syscall(SYS_pidfd_open, SLOT, 0);
+    const struct timespec past[2] = {{1, 0}, {1, 0}};
+    if (fsetxattr(descriptor, "user.left", "1", 1, 0) == 0) return 0;
+    if (fsetxattr(descriptor, "trusted.left", "1", 1, 0) == 0) return 0;
+    if (fchmod(descriptor, 0777) == 0 || futimens(descriptor, past) == 0) return 0;
+    return refused(EPERM);
+}
+
+static long reap_memory(void) { return syscall(448, syscall(SYS_pidfd_open, SLOT, 0), 0); }
+
+/* With the flag that has a signal go to a whole process group, by that of its leader. */
+static long kill_group(void) {
+    return syscall(SYS_pidfd_send_signal, syscall(SYS_pidfd_open, SLOT, 0), SIGKILL, NULL, 4);
+}
+
 static long take_descriptors(void) {
     int descriptor = syscall(SYS_pidfd_open, SLOT, 0);
     for (int fd = 0; fd < 40; fd++)
@@ -171,6 +198,10 @@ const struct attempt at_slot[] = {
     {"enter the slot's namespaces", enter},
     {"enter the slot's namespaces by its descriptor", enter_by_descriptor},
     {"take the slot's descriptors", take_descriptors},
+    {"take the slot's namespaces by its descriptor", take_namespaces},
+    {"mark the slot's descriptor", mark},
+    {"reap the slot's memory", reap_memory},
+    {"kill the slot's group", kill_group},
     {"use leaked descriptors", use_leaked_descriptors},
     {"kill the slot", kill_slot},
     {"have the slot signalled", kill_by_owner},
@@ -203,6 +234,9 @@ const struct attempt at_template[] = {
     {"enter the template's namespaces", enter},
     {"enter the template's namespaces by its descriptor", enter_by_descriptor},
     {"take the template's descriptors", take_descriptors},
+    {"take the template's namespaces by its descriptor", take_namespaces},
+    {"mark the template's descriptor", mark},
+    {"reap the template's memory", reap_memory},
     {"compare with the template", compare},
     {"advise the template's memory", advise},
     {"move the template's pages", move_pages_of},
