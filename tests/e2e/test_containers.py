@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -167,9 +169,18 @@ def test_failures_give_two_and_a_host_without_containers_four(project: Project) 
     project.write(p_dot_c=FAILS)
     project.sconstruct("env.MaelstromTest('p', env.Program('p', 'p.c'))\n")
     assert project.scons("test", "--maelstrom").status == 2
-    unreachable = project.scons("test", "--maelstrom-broker=plain:127.0.0.1:9")
-    assert unreachable.status == 3
-    assert unreachable.has("127.0.0.1:9")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer_as_a_web_server, args=(server,)).start()
+        port = server.getsockname()[1]
+        ran = project.scons("test", f"--maelstrom-broker=plain:127.0.0.1:{port}")
+    assert ran.status == 3
+    assert ran.has("INFRA ERROR", "p")
+
+
+def answer_as_a_web_server(server: socket.socket) -> None:
+    with server.accept()[0] as connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.recv(1 << 16)
 
 
 def test_what_nobody_has_declared_is_told(project: Project) -> None:
