@@ -72,6 +72,12 @@ def open_file_of_root(root: int, path: str, flags: int) -> int:
     return system_call("openat2", root, os.fsencode(path), how, len(how))
 
 
+def open_by_links_of_files(path: bytes, flags: int) -> int:
+    """Open a path that leads through no link of the kernel's own, as `/proc/self/exe` is one."""
+    how = bytes(_How(flags | os.O_CLOEXEC, 0, _RESOLVE_NO_MAGIC))
+    return system_call("openat2", AT_FDCWD, path, how, len(how))
+
+
 def open_directory_plainly(root: int, path: str, more_flags: int = 0) -> int:
     """Open a directory for reading, by a relative path that no symbolic link is part of."""
     flags = more_flags | os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

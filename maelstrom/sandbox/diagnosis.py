@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 
+from maelstrom.linux import mount
 from maelstrom.linux.calls import MACHINE
 
 # Numbers of machines in an ELF header, as far as one may meet them.
@@ -25,7 +26,13 @@ ELF_MACHINES = {
 }
 _PROGRAM_INTERPRETER = 3
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
+# A socket, and a device without a driver, cannot be opened.
+_NO_FILE = (*_NOT_THERE, errno.ENXIO, errno.ENODEV)
 _HEADERS_MAX = 128
+# As many as the kernel follows from script to script, and what it reads of each.
+_INTERPRETERS_MAX = 6
+_HEAD_BYTES = 256
+_LOOK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 Words = tuple[str, str]
 """What is wrong, and what to do."""
@@ -40,9 +47,46 @@ class NotFound(Exception):
 
 
 def find_program(program: bytes, search_path: bytes) -> bytes:
-    """Return the path of a program; a name without a slash is looked up as a shell does."""
-    if b"/" in program:
-        return program
+    """Return the path of a program; a name without a slash is looked up as a shell does.
+
+    Raises NotFound, or OSError where the slot itself is short of means.
+    """
+    path = program if b"/" in program else _look_up(program, search_path)
+    refuse_ways_out(path)
+    return path
+
+
+def refuse_ways_out(path: bytes) -> None:
+    """See that neither a program nor the interpreter of a script leads to what is the slot's.
+
+    Until the program has begun, links below /proc are those of the slot: to its interpreter, a file
+    of the host, and to what it has open. Raises NotFound or OSError.
+    """
+    for _ in range(_INTERPRETERS_MAX):
+        head = _head(path)
+        if not head.startswith(b"#!"):
+            return
+        path = _interpreter(head)
+
+
+def _head(path: bytes) -> bytes:
+    """Return how a file begins; nothing, if there is none, of which the start will tell."""
+    try:
+        file = mount.open_by_links_of_files(path, _LOOK_FLAGS)
+    except OSError as error:
+        if error.errno == errno.ELOOP and os.path.exists(path):
+            words = f"program `{_text(path)}` leads out of the container by a link below /proc"
+            raise NotFound(words, "") from error
+        if error.errno not in _NO_FILE:
+            raise
+        return b""
+    try:
+        return os.read(file, _HEAD_BYTES) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+    finally:
+        os.close(file)
+
+
+def _look_up(program: bytes, search_path: bytes) -> bytes:
     rejected = b""
     for directory in search_path.split(b":"):
         # An empty part means the working directory, as it has always done.
@@ -129,11 +173,16 @@ def _explain_content(path: bytes, name: str) -> Words | None:
     )
 
 
+def _interpreter(head: bytes) -> bytes:
+    # As the kernel does it: any other space is part of the name.
+    line = head[2:].split(b"\n", 1)[0].split(b"\0", 1)[0]
+    return next(filter(None, line.replace(b"\t", b" ").split(b" ")), b"")
+
+
 def _explain_script(head: bytes, name: str) -> Words | None:
-    line = head[2:].split(b"\n", 1)[0].strip(b" \t")
-    if line.endswith(b"\r"):
+    if head.split(b"\n", 1)[0].endswith(b"\r"):
         return f"script `{name}` has DOS line ends after its interpreter's name", ""
-    interpreter = line.split(None, 1)[0] if line else b""
+    interpreter = _interpreter(head)
     if not interpreter:
         return f"script `{name}` names no interpreter after `#!`", ""
     try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from maelstrom.linux.ipc import IpcObjects
+from maelstrom.sandbox.diagnosis import NotFound, refuse_ways_out
 from maelstrom.sandbox.job import OOM_SCORE_JOB, OOM_SCORE_SLOT, Process, reap_all
 from maelstrom.sandbox.root import Root
 from maelstrom.sandbox.stage import SLOT_FILES_MIN, StageFiles
@@ -129,6 +130,10 @@ class FromTemplate:
         try:
             root = self._roots.make(step.template_root)
             self._roots.enter(root)
+            try:
+                refuse_ways_out(step.program)
+            except NotFound as error:
+                raise OSError(errno.EXDEV, str(error)) from error
             self._number_next(1)
             os.pwrite(self._files.oom_score, OOM_SCORE_JOB, 0)
             try:

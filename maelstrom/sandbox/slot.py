@@ -12,7 +12,7 @@ import os
 import select
 import traceback
 
-from maelstrom.linux import namespace, network
+from maelstrom.linux import mount, namespace, network
 from maelstrom.linux.ipc import IpcObjects
 from maelstrom.sandbox import steps
 from maelstrom.sandbox.bearing import Bearing
@@ -58,9 +58,11 @@ class Slot:
     ) -> None:
         self._files = files
         self._channel = channel
-        self._devices = os.open("/dev", os.O_PATH | os.O_DIRECTORY)
-        # Within a job's root a mount of the job's could lie over it.
-        own_process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+        # A program is looked for while these are open: nothing may lie above them. Nor does a mount
+        # of a job's lie over them.
+        self._devices = mount.clone_tree("/dev")
+        self._processes = mount.clone_tree("/proc")
+        own_process = os.open("self", os.O_PATH | os.O_DIRECTORY, dir_fd=self._processes)
         self._home = os.open("ns/mnt", os.O_RDONLY, dir_fd=own_process)
         self._roots = RootSupply(host, disposal, own_process=own_process, home=self._home)
         self._from_template = FromTemplate(

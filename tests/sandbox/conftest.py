@@ -230,6 +230,8 @@ def _make_odd(layer: Path) -> None:
     (layer / "loop").symlink_to("loop")
     (layer / "there").symlink_to("/back")
     (layer / "back").symlink_to("there/again")
+    (layer / "interpreter").symlink_to("/proc/self/exe")
+    (layer / "interpreter\vx").symlink_to("/proc/1/exe")
     files = {
         "plain": (b"text", 0o444),
         "nonsense": (b"\x01\x02", 0o555),
@@ -237,6 +239,9 @@ def _make_odd(layer: Path) -> None:
         "script": (b"#!/bin/sh\necho from a script $1\n", 0o555),
         "orphan": (b"#!/opt/missing/python3 -u\n", 0o555),
         "dos": (b"#!/bin/sh\r\n", 0o555),
+        "odd-script": (b"#! /proc/self/exe -x\n", 0o555),
+        "odder-script": (b"#!/odd-script\n", 0o555),
+        "oddest-script": (b"#!/interpreter\vx\n", 0o555),
         "noexec": (b"#!/bin/sh\n", 0o444),
     }
     for name, (content, mode) in files.items():

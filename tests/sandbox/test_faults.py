@@ -55,6 +55,47 @@ def test_a_script_runs_by_its_name(sandbox: Sandbox) -> None:
     assert text(outcome) == "from a script x\n"
 
 
+# What the slot has there is not the job's: its interpreter is a file of the host.
+WAYS_OUT = {
+    "a link of the kernel's": "/proc/self/exe",
+    "that of process 1": "/proc/1/exe",
+    "a descriptor": "/proc/self/fd/0",
+    "a link of a layer": "/interpreter",
+    "a script": "/odd-script",
+    "a script of a script": "/odder-script",
+    "a script whose interpreter has an odd name": "/oddest-script",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(kernel=(("stack", 8 << 20),))], ids=["spawned", "forked"]
+)
+def test_no_program_is_started_from_outside(sandbox: Sandbox, way: str, limits: Limits) -> None:
+    outcome = sandbox.run(WAYS_OUT[way], "-c", "", layers=("tool", "shell", "odd"), limits=limits)
+    assert isinstance(outcome, ExecutionError), outcome
+    assert outcome.message.endswith("leads out of the container by a link below /proc")
+
+
+def test_no_template_is_started_from_outside(sandbox: Sandbox) -> None:
+    layers = ("tool", "odd")
+    fields = {"layers": layers, "template_arguments": 2, "template_layers": len(layers)}
+    outcome = sandbox.run("/interpreter", "-c", "", **fields)
+    assert isinstance(outcome, ExecutionError), outcome
+    assert outcome.message.endswith("leads out of the container by a link below /proc")
+
+
+def test_nothing_of_the_host_lies_above_what_a_slot_has_open(sandbox: Sandbox, shared: str) -> None:
+    # With a bind, the slot has all of the host's files at hand.
+    mounts = (Bind("/bound", shared),)
+    for number in range(3, 40):
+        for above in ("..", "../..", "../../.."):
+            path = f"/proc/self/fd/{number}/{above}/host/{shared}/given"
+            outcome = sandbox.run(path, mounts=mounts)
+            assert isinstance(outcome, ExecutionError)
+            assert "is not in the container" in outcome.message, outcome
+
+
 MOUNTS = {
     "a directory over a file": (
         Tmp("/plain"),
