@@ -21,8 +21,9 @@ class Root:
         self.made_of = made_of
         self.steps = all_steps
         self.layers = next(step.layers for step in all_steps if isinstance(step, steps.MountRoot))
+        self.binds = [step.host_path for step in all_steps if isinstance(step, steps.MountBind)]
         self.identity: Identity = ()
-        """That of its layers."""
+        """That of its layers and binds."""
         self.namespace = -1
         self.upper: Upper | None = None
         self.directory = -1
@@ -173,15 +174,30 @@ class RootBuilder:
 
 def _clone_of_host(path: str) -> int:
     """Return a copy of what the host has at a path, whose links lead to where they do there."""
-    host = os.open("/host", os.O_PATH | os.O_DIRECTORY)
-    try:
-        place = mount.open_in_root(host, path)
-    finally:
-        os.close(host)
+    place = _open_of_host(path)
     try:
         return mount.clone_tree(place)
     finally:
         os.close(place)
+
+
+def identify_of_host(path: str) -> tuple[str, int, int]:
+    """Tell what the host has at a path from what it may put there later; raises OSError."""
+    place = _open_of_host(path)
+    try:
+        status = os.fstat(place)
+    finally:
+        os.close(place)
+    # As long as it is mounted in a root, nothing else has its number.
+    return path, status.st_dev, status.st_ino
+
+
+def _open_of_host(path: str) -> int:
+    host = os.open("/host", os.O_PATH | os.O_DIRECTORY)
+    try:
+        return mount.open_in_root(host, path)
+    finally:
+        os.close(host)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from maelstrom.sandbox.disposal import Disposal
 from maelstrom.sandbox.job import Surprise
 from maelstrom.sandbox.overlay import Identity, Overlays
 from maelstrom.sandbox.removal import remove_tree
-from maelstrom.sandbox.root import Root, RootBuilder
+from maelstrom.sandbox.root import Root, RootBuilder, identify_of_host
 
 # Of the roots that this slot makes again and again.
 _unpack = functools.lru_cache(8)(steps.unpack)
@@ -52,7 +52,7 @@ class RootSupply:
     def begin(self, made_of: bytes) -> Root:
         """Return a root of which nothing is made yet."""
         root = Root(made_of, _unpack(made_of))
-        root.identity = self._identity(root.layers)
+        root.identity = self._identity(root)
         return root
 
     def do(self, root: Root, step: steps.Step) -> None:
@@ -135,10 +135,11 @@ class RootSupply:
 
     def _is_right(self, root: Root, made_of: bytes) -> bool:
         """Whether it is what the steps would make now."""
-        return root.made_of == made_of and root.identity == self._identity(root.layers)
+        return root.made_of == made_of and root.identity == self._identity(root)
 
-    def _identity(self, layers: tuple[str, ...]) -> Identity:
+    def _identity(self, root: Root) -> Identity:
         try:
-            return self._overlays.identify(layers)
+            layers = self._overlays.identify(root.layers)
+            return (*layers, *map(identify_of_host, root.binds)) if root.binds else layers
         except OSError:
             return ()  # The step that mounts them says which is missing.

@@ -1,6 +1,7 @@
 """What a job finds, what it can do, and that the next one in its slot sees nothing of it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -443,6 +444,21 @@ def test_binds_show_the_host_and_read_only_is_locked(sandbox: Sandbox, shared: s
     assert "Read-only" in outcome.effects.stderr.text()  # type: ignore[union-attr]
     with open(os.path.join(shared, "made")) as made:
         assert made.read() == "made\n"
+
+
+@pytest.mark.parametrize("name", ["given", "inner"])
+def test_a_bind_that_the_host_has_replaced_is_the_new_one(
+    sandbox: Sandbox, shared: str, name: str
+) -> None:
+    os.mkdir(f"{shared}/inner")
+    place, other = f"{shared}/{name}", f"{shared}/other"
+    mounts = (Bind("/bound", place),)
+    first = text(sandbox.run("ls", "-di", "/bound", mounts=mounts))
+    assert text(sandbox.run("ls", "-di", "/bound", mounts=mounts)) == first
+    # The old one stays, so that the new one has another number.
+    os.rename(place, other)
+    shutil.copytree(other, place) if os.path.isdir(other) else shutil.copy(other, place)
+    assert text(sandbox.run("ls", "-di", "/bound", mounts=mounts)) != first
 
 
 def test_a_file_can_be_bound(sandbox: Sandbox, shared: str) -> None:
