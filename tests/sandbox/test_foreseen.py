@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from maelstrom.model.outcome import Cancelled, ExecutionError, Exited, Outcome
-from maelstrom.model.spec import JobSpec, Network, Tmp
+from maelstrom.model.spec import Bind, JobSpec, Network, Terminal, Tmp
+from maelstrom.sandbox.ports import Terminal as TerminalPort
+from maelstrom.sandbox.ports import Ties
 from tests.sandbox.conftest import Sandbox, descendants, needs_identities, text
 from tests.sandbox.injection import FORESEE, JOB, WAIT
 from tests.sandbox.test_injection import Injected, _complaint, injected_sandbox
@@ -136,6 +138,31 @@ def test_so_does_one_with_several_identities(fresh: Sandbox, must_sandbox: bool)
     assert first.endswith("groups=0,7,8\n2 1 2 2 0\n")
 
 
+def _shown(sandbox: Sandbox, size: Terminal) -> bytes:
+    """Run a job on a terminal of this size; return what it shows."""
+    shown = bytearray()
+
+    def show(content: bytes) -> None:
+        shown.extend(content)
+        if content.endswith(b"ready\r\n"):
+            port.type(b"typed\n")
+
+    port = TerminalPort(show)
+    script = "test -t 0 && test -t 1 && stty size; echo ready; read x; echo $x $$"
+    job = JobSpec(program="sh", arguments=("-c", script), terminal=size, timeout_s=20.0)
+    running = sandbox.pool.run(job, ("tool", "shell"), "job", Ties(terminal=port))
+    assert isinstance(sandbox.runner.run(running), Exited)
+    return bytes(shown)
+
+
+def test_a_terminal_is_there_when_the_program_is(fresh: Sandbox) -> None:
+    for size in (Terminal(30, 90), Terminal(40, 80)):
+        shown = _shown(fresh, size)
+        assert shown.startswith(f"{size.rows} {size.columns}\r\n".encode())
+        assert shown.endswith(b"typed 2\r\n")
+        waiting(fresh)
+
+
 @pytest.mark.parametrize(
     ("fields", "script", "words"),
     [
@@ -176,6 +203,18 @@ def test_a_refusal_has_the_words_it_always_has(
     assert isinstance(first, ExecutionError)
     assert words in first.message
     assert first == second
+    assert is_gone(pid)
+
+
+def test_a_bind_is_what_the_host_has_there_when_the_job_comes(fresh: Sandbox, shared: str) -> None:
+    given = Path(shared, "given")
+    given.chmod(0o644)
+    fields = {"mounts": (Bind("/bound", str(given)),), **ROOT}
+    assert text(fresh.run("cat", "/bound", **fields)) == "given\n"
+    pid = waiting(fresh)
+    Path(shared, "other").write_text("other\n")
+    Path(shared, "other").replace(given)
+    assert text(fresh.run("cat", "/bound", **fields)) == "other\n"
     assert is_gone(pid)
 
 

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,18 +41,26 @@ def shared_directory() -> Iterator[Path]:
         yield shared
 
 
+@pytest.mark.parametrize("is_foreseen", [False, True], ids=["begun anew", "made ahead"])
 @pytest.mark.parametrize(("way", "wins"), [("direct", POWERS), ("nested", set())])
 def test_powers_end_where_the_container_does(
-    sandbox: Sandbox, layers_root: Path, shared_directory: Path, way: str, wins: set[str]
+    sandbox: Sandbox,
+    layers_root: Path,
+    shared_directory: Path,
+    way: str,
+    wins: set[str],
+    *,
+    is_foreseen: bool,
 ) -> None:
     before = _look(layers_root), _look(shared_directory)
-    outcome = sandbox.run(
-        *("/escape", way),
-        layers=("shell", "small0", "escape"),
-        mounts=(Bind("/ro", str(shared_directory)), Sys(), DevPts()),
-        timeout_s=60.0,
+    fields: dict[str, Any] = {
+        "layers": ("shell", "small0", "escape"),
+        "mounts": (Bind("/ro", str(shared_directory)), Sys(), DevPts()),
         **ROOT,
-    )
+    }
+    # What is made ready for the next job is what this one has had.
+    sandbox.run("id", **fields if is_foreseen else fields | {"layers": ("shell",)})
+    outcome = sandbox.run("/escape", way, timeout_s=60.0, **fields)
     answers = dict(line.rsplit("=", 1) for line in text(outcome).splitlines())
     assert {name for name, answer in answers.items() if answer == "ESCAPED"} == wins
     # Its own mounts lie over the terminals after all that.
