@@ -88,10 +88,9 @@ class Child:
 
     def _run(self, order: Order | None, line: socket.socket | None) -> NoReturn:
         try:
-            if line is not None:
-                process.set_name(b"maelstrom-next")
             self._stand()
             if line is not None:
+                process.set_name(b"maelstrom-next")
                 os.write(self._answers, READY)
                 order = Order.receive(line)
             if order is not None:

@@ -62,9 +62,10 @@ class Waiting:
         try:
             if self._answer() != READY:
                 raise OSError(errno.ECHILD, os.strerror(errno.ECHILD))
-            # Who is the last to hold a mount namespace waits for the kernel to free it: not the
-            # job, of whose end we would not hear before.
-            self._mounts = os.open(f"/proc/{self._pid}/ns/mnt", os.O_RDONLY)
+            if standing.has_powers:
+                # Who is the last to hold a mount namespace waits for the kernel to free it: not the
+                # job, of whose end we would not hear before.
+                self._mounts = os.open(f"/proc/{self._pid}/ns/mnt", os.O_RDONLY)
         except OSError:
             self.end()
             raise

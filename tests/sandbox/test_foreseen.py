@@ -84,7 +84,8 @@ def is_gone(pid: int) -> bool:
 
 async def _names_of(pid: int, sandbox: Sandbox, job: JobSpec) -> set[str]:
     """Run a job that does not end, until there is one; return what a process was called."""
-    running = asyncio.create_task(sandbox.pool.run(job, ("tool", "shell"), "job"))
+    ties = Ties(terminal=TerminalPort(lambda _content: None) if job.terminal else None)
+    running = asyncio.create_task(sandbox.pool.run(job, ("tool", "shell"), "job", ties))
     seen: set[str] = set()
     below: dict[int, str] = {}
     while "t" not in below.values() and not running.done():
@@ -96,10 +97,11 @@ async def _names_of(pid: int, sandbox: Sandbox, job: JobSpec) -> set[str]:
     return seen
 
 
-def test_the_process_that_waits_becomes_the_job(fresh: Sandbox) -> None:
-    fresh.run("id", **ROOT)
+@pytest.mark.parametrize("fields", [ROOT, {"terminal": Terminal(30, 90)}], ids=["root", "terminal"])
+def test_the_process_that_waits_becomes_the_job(fresh: Sandbox, fields: dict[str, Any]) -> None:
+    job = JobSpec(program="/t", arguments=("sleep", "100"), **fields)
+    fresh.runner.run(_names_of(0, fresh, job))
     pid = waiting(fresh)
-    job = JobSpec(program="/t", arguments=("sleep", "100"), **ROOT)
     assert "t" in fresh.runner.run(_names_of(pid, fresh, job))
     assert is_gone(pid)
 
