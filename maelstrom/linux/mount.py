@@ -25,6 +25,7 @@ _FROM_DESCRIPTOR, _TO_DESCRIPTOR = 0x4, 0x40
 _RESOLVE_NO_CROSSING, _RESOLVE_NO_MAGIC, _RESOLVE_NO_LINKS = 0x1, 0x2, 0x4
 _RESOLVE_BENEATH, _RESOLVE_IN_ROOT = 0x8, 0x10
 _PRIVATE = 1 << 18
+_ATTEMPTS_MAX = 1000
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 
 
@@ -61,15 +62,13 @@ def open_in_root(root: int, path: str, *, is_directory: bool = False) -> int:
 
     No symbolic link leads out of it. With `is_directory` nothing else will do.
     """
-    how = _DIRECTORY_IN_ROOT if is_directory else _NAME_IN_ROOT
-    return system_call("openat2", root, os.fsencode(path), how, len(how))
+    return _open_below(root, path, _DIRECTORY_IN_ROOT if is_directory else _NAME_IN_ROOT)
 
 
 def open_file_of_root(root: int, path: str, flags: int) -> int:
     """Open a path as if `root` were the root, but nothing on another mount."""
     resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_CROSSING | _RESOLVE_NO_MAGIC
-    how = bytes(_How(flags | os.O_CLOEXEC, 0, resolve))
-    return system_call("openat2", root, os.fsencode(path), how, len(how))
+    return _open_below(root, path, bytes(_How(flags | os.O_CLOEXEC, 0, resolve)))
 
 
 def open_by_links_of_files(path: bytes, flags: int) -> int:
@@ -81,8 +80,23 @@ def open_by_links_of_files(path: bytes, flags: int) -> int:
 def open_directory_plainly(root: int, path: str, more_flags: int = 0) -> int:
     """Open a directory for reading, by a relative path that no symbolic link is part of."""
     flags = more_flags | os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    how = bytes(_How(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_LINKS))
-    return system_call("openat2", root, os.fsencode(path), how, len(how))
+    return _open_below(root, path, bytes(_How(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_LINKS)))
+
+
+def _open_below(root: int, path: str, how: bytes) -> int:
+    """Open a path that may not lead out of a directory.
+
+    The kernel goes up by `..` only if nobody on the host has mounted or renamed anything meanwhile,
+    and else wants to be asked again.
+    """
+    attempts = _ATTEMPTS_MAX
+    while True:
+        try:
+            return system_call("openat2", root, os.fsencode(path), how, len(how))
+        except BlockingIOError:
+            attempts -= 1
+            if attempts == 0:
+                raise
 
 
 def open_file_system(kind: bytes) -> int:

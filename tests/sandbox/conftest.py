@@ -230,6 +230,8 @@ def _make_odd(layer: Path) -> None:
     (layer / "loop").symlink_to("loop")
     (layer / "there").symlink_to("/back")
     (layer / "back").symlink_to("there/again")
+    (layer / "own-files").symlink_to("/proc/self/fd")
+    (layer / "own-place").symlink_to("/proc/1/cwd/..")
     (layer / "interpreter").symlink_to("/proc/self/exe")
     (layer / "interpreter\vx").symlink_to("/proc/1/exe")
     files = {

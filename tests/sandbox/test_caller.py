@@ -5,11 +5,13 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from maelstrom.model.outcome import Signaled
 from tests.sandbox.conftest import Sandbox
 
 LOOK = (
@@ -124,3 +126,22 @@ def test_what_a_job_is_always_like(callers: Callers) -> None:
     (core,) = [line for line in lines if line.startswith("Max core file size")]
     # With 0 the kernel still hands a crash to the host's program for them, if there is one.
     assert core.split()[4:6] == ["1", "1"]
+
+
+def test_a_crash_starts_no_program_of_the_hosts(sandbox: Sandbox) -> None:
+    named = os.environ.get("MAELSTROM_TEST_CRASHED")
+    if not named:
+        pytest.skip("MAELSTROM_TEST_CRASHED names no file that is touched for each crash")
+
+    def touched() -> int:
+        return os.stat(named).st_mtime_ns if os.path.exists(named) else 0
+
+    before = touched()
+    assert isinstance(sandbox.run("/t", "abort"), Signaled)
+    assert touched() == before
+    # Outside it is.
+    subprocess.run(["sh", "-c", "ulimit -c 0; kill -ABRT $$"], check=False)
+    deadline_s = time.monotonic() + 20.0
+    while touched() == before:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)

@@ -1,9 +1,15 @@
 """A job that cannot start says why, names the thing, and tells whose fault it is."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from maelstrom.errors import SpecError
+from maelstrom.linux import mount
+from maelstrom.linux.calls import Argument
 from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
 from maelstrom.model.spec import AMOUNT_MAX, Bind, Limits, Tmp
 from maelstrom.sandbox.launch import linux_version
@@ -75,6 +81,23 @@ def test_no_program_is_started_from_outside(sandbox: Sandbox, way: str, limits: 
     outcome = sandbox.run(WAYS_OUT[way], "-c", "", layers=("tool", "shell", "odd"), limits=limits)
     assert isinstance(outcome, ExecutionError), outcome
     assert outcome.message.endswith("leads out of the container by a link below /proc")
+
+
+@pytest.mark.parametrize("place", ["/own-files/../..", "/own-place", "/own-files/7"])
+@pytest.mark.parametrize("what", ["working directory", "mount point", "stdin", "output"])
+def test_no_path_leads_to_what_the_slot_has_open(sandbox: Sandbox, what: str, place: str) -> None:
+    fields: dict[str, Any] = {
+        "working directory": {"working_directory": f"{place}/x"},
+        "mount point": {"mounts": (Tmp(f"{place}/x"),)},
+        "stdin": {"stdin_file": f"{place}/x"},
+        "output": {"outputs": (f"{place}/x",)},
+    }[what]
+    if ".." in place:
+        with pytest.raises(SpecError, match="must be written plainly"):
+            sandbox.run("/t", "true", layers=("tool", "odd"), **fields)
+        return
+    outcome = sandbox.run("/t", "true", layers=("tool", "odd"), **fields)
+    assert isinstance(outcome, Exited if what == "output" else ExecutionError), outcome
 
 
 def test_no_template_is_started_from_outside(sandbox: Sandbox) -> None:
@@ -149,8 +172,8 @@ MOUNTS = {
 
 @pytest.mark.parametrize("name", MOUNTS)
 def test_a_mount_that_cannot_be_is_told_why(sandbox: Sandbox, name: str) -> None:
-    mount, message = MOUNTS[name]
-    outcome = sandbox.run("/t", "true", layers=("tool", "odd"), mounts=(mount,))
+    wanted, message = MOUNTS[name]
+    outcome = sandbox.run("/t", "true", layers=("tool", "odd"), mounts=(wanted,))
     assert isinstance(outcome, ExecutionError), outcome
     assert outcome.message == message
 
@@ -171,6 +194,27 @@ def test_links_in_layers_lead_nowhere_but_into_the_container(sandbox: Sandbox) -
     outcome = sandbox.run("ls", layers=layers, mounts=(Tmp("/escape/made"),))
     assert isinstance(outcome, ExecutionError)
     assert outcome.message.startswith("cannot mount a file system in memory on `/escape/made`: ")
+
+
+def test_the_way_up_is_tried_again_while_others_mount(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refusals = iter(range(9))
+    call = mount.system_call
+
+    def refuse(name: str, *arguments: Argument) -> int:
+        if next(refusals, None) is not None:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return call(name, *arguments)
+
+    monkeypatch.setattr(mount, "system_call", refuse)
+    (tmp_path / "inner").mkdir()
+    root = os.open(tmp_path, os.O_PATH)
+    found = mount.open_in_root(root, "/inner/../inner")
+    assert os.fstat(found).st_ino == (tmp_path / "inner").stat().st_ino
+    assert next(refusals, None) is None
+    os.close(found)
+    os.close(root)
 
 
 HIDDEN = {

@@ -218,6 +218,17 @@ def test_kernel_limits_are_set(
         assert shown not in text(sandbox.run("sh", "-c", script)).split()
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("message_queues", "Max msgqueue size"), ("pending_signals", "Max pending signals")],
+)
+def test_kernel_limits_that_no_shell_tells_are_set(sandbox: Sandbox, name: str, words: str) -> None:
+    limited = Limits(kernel=((name, 77),))
+    lines = text(sandbox.run("cat", "/proc/self/limits", limits=limited)).splitlines()
+    (line,) = (line for line in lines if line.startswith(words))
+    assert line.removeprefix(words).split()[:2] == ["77", "77"]
+
+
 def test_a_limit_is_felt_and_told_as_the_kernel_does(sandbox: Sandbox) -> None:
     limits = Limits(kernel=(("file_size", 4096),))
     outcome = sandbox.run("sh", "-c", "exec cat /bin/cat > /tmp/copy", limits=limits)

@@ -1,4 +1,4 @@
-"""What the host mounts while a job runs is not the job's to write to."""
+"""What lies mounted below a bind, before a job runs or while it does, is not its to write to."""
 
 import os
 import shutil
@@ -18,7 +18,8 @@ from maelstrom.sandbox.pool import SlotPool, service_user
 from tests.sandbox.hosts import MNT, enter
 
 SHARED = 1 << 20
-WAIT = "while ! [ -e /b/go ]; do sleep 0.01; done; touch /b/below/written; ls /b/below"
+WAIT = "touch /b/before/written; ls /b/before;"
+WAIT += "while ! [ -e /b/go ]; do sleep 0.01; done; touch /b/below/written; ls /b/below"
 
 async def main():
     pool = SlotPool(slots=1, layers_root=sys.argv[1], service_user=service_user())
@@ -31,17 +32,20 @@ async def main():
     outcome = await running
     await pool.close()
     print(outcome.effects.stdout.text(), outcome.effects.stderr.text())
-    print(os.listdir(f"{MNT}/below"))
+    print(os.listdir(f"{MNT}/before"), os.listdir(f"{MNT}/below"))
 
 enter()
 mount.mount(b"tmpfs", MNT.encode(), b"tmpfs", 0, b"mode=777")
 mount.mount(b"", MNT.encode(), b"", SHARED, b"")
 Path(MNT, "below").mkdir()
+Path(MNT, "before").mkdir()
+mount.mount(b"tmpfs", f"{MNT}/before".encode(), b"tmpfs", 0, b"mode=777")
+Path(MNT, "before/there").touch()
 asyncio.run(main())
 """
 
 
-def test_a_later_mount_is_not_seen_below_a_read_only_bind(
+def test_a_read_only_bind_is_so_with_all_below_and_shows_no_later_mount(
     sandbox: Sandbox, layers_root: Path, tmp_path: Path
 ) -> None:
     # Of our own user, who is the only one in there.
@@ -55,5 +59,6 @@ def test_a_later_mount_is_not_seen_below_a_read_only_bind(
         check=False,
     )
     assert found.returncode == 0, found.stderr
-    assert found.stdout.split("\n")[-2] == "[]", found
-    assert "Read-only file system" in found.stdout
+    assert found.stdout.split("\n")[-2] == "['there'] []", found
+    assert found.stdout.startswith("there\n"), "what was mounted before is there"
+    assert found.stdout.count("Read-only file system") == 2

@@ -64,6 +64,21 @@ def test_content_that_is_not_there_leaves_no_half_layer(store: DiskStore) -> Non
     ]
 
 
+def test_nobody_can_put_a_link_in_the_way_of_a_layer_that_is_made(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    lay_out_of = LayerBuilder._lay_out
+
+    def look(layers: LayerBuilder, manifest: Manifest, private: Path) -> None:
+        seen.append((private.parent.stat().st_mode & 0o777, list(private.iterdir())))
+        lay_out_of(layers, manifest, private)
+
+    monkeypatch.setattr(LayerBuilder, "_lay_out", look)
+    lay_out(store, [("a/b", File(CONTENT))])
+    assert seen == [(0o700, [])]
+
+
 def test_a_layer_is_laid_out_once_for_all_who_ask_at_once(
     store: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
