@@ -31,6 +31,7 @@ _NO_FILE = (*_NOT_THERE, errno.ENXIO, errno.ENODEV)
 _HEADERS_MAX = 128
 # As many as the kernel follows from script to script, and what it reads of each.
 _INTERPRETERS_MAX = 6
+PROGRAMS_KNOWN_MAX = 64
 _HEAD_BYTES = 256
 _LOOK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -46,13 +47,17 @@ class NotFound(Exception):
         self.words: Words = (message, hint)
 
 
-def find_program(program: bytes, search_path: bytes) -> bytes:
+def find_program(program: bytes, search_path: bytes, known: set[bytes]) -> bytes:
     """Return the path of a program; a name without a slash is looked up as a shell does.
 
-    Raises NotFound, or OSError where the slot itself is short of means.
+    `known` are those that were found harmless in such a root. Raises NotFound, or OSError where the
+    slot itself is short of means.
     """
     path = program if b"/" in program else _look_up(program, search_path)
-    refuse_ways_out(path)
+    if path not in known:
+        refuse_ways_out(path)
+        if len(known) < PROGRAMS_KNOWN_MAX:
+            known.add(path)
     return path
 
 

@@ -103,7 +103,7 @@ def spawn_forked(
     waiting: Waiting | None = None,
 ) -> Forked:
     """Start the program; raises StartError, NotFound or OSError."""
-    path = find_program(step.program, step.search_path)
+    path = find_program(step.program, step.search_path, set())
     terminal = -1
     held = [open_stdin(step, devices)]
     try:

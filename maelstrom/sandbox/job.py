@@ -144,9 +144,12 @@ class Capture:
             self._dropped += excess
 
 
-def spawn(step: Spawn, files: StageFiles, devices: int, pipes: Pipes) -> Process:
-    """Start the program; raises StartError, or OSError where the slot itself is short of means."""
-    path = find_program(step.program, step.search_path)
+def spawn(step: Spawn, files: StageFiles, devices: int, pipes: Pipes, known: set[bytes]) -> Process:
+    """Start the program, which may be one of the known ones of its root.
+
+    Raises StartError, or OSError where the slot itself is short of means.
+    """
+    path = find_program(step.program, step.search_path, known)
     stdin = open_stdin(step, devices)
     try:
         return _start(step, files, path, (stdin, pipes.stdout_end, pipes.stderr_end))

@@ -222,7 +222,7 @@ class Slot:
                 self._roots.seal(root)
                 number += 1
             for step in start:
-                started = self._launch(step)
+                started = self._launch(step, root)
                 number += 1
             assert started is not None
         except StartError as error:
@@ -323,14 +323,15 @@ class Slot:
             raise Surprise(f"cannot look at new IPC objects: {error.strerror}") from error
         before.close()
 
-    def _launch(self, step: steps.Step) -> Process | None:
+    def _launch(self, step: steps.Step, root: Root) -> Process | None:
         match step:
             case steps.EnterDirectory(path=path):
                 os.chdir(path)
                 return None
             case steps.Spawn():
                 self._pipes = self._pipes or Pipes.open()
-                return spawn(step, self._files, self._devices, self._pipes)
+                known = self._roots.programs(root)
+                return spawn(step, self._files, self._devices, self._pipes, known)
             case steps.SpawnForked():
                 self._pipes = self._pipes or Pipes.open()
                 ends = (self._pipes.stdout_end, self._pipes.stderr_end)

@@ -34,6 +34,8 @@ class RootSupply:
         self._home = home
         self._kept: Root | None = None
         self._spare: Root | None = None
+        self._programs: set[bytes] = set()
+        self._programs_of: tuple[bytes, Identity] = (b"", ())
         self._worn = b""
         """What the last root was made of that a job wrote to."""
 
@@ -88,6 +90,18 @@ class RootSupply:
         except OSError as error:
             # Whatever comes next would happen in a job's root.
             raise Surprise(f"cannot leave the root of a job: {error.strerror}") from error
+
+    def programs(self, root: Root) -> set[bytes]:
+        """Return the programs that are known of such roots, to be added to.
+
+        A root that no job has written to is as all of its kind, unless the host can change it.
+        """
+        if root.binds:
+            return set()
+        if self._programs_of != (root.made_of, root.identity):
+            self._programs_of = (root.made_of, root.identity)
+            self._programs = set()
+        return self._programs
 
     def foresee(self, made_of: bytes) -> None:
         """Make a spare where the running job's root will not do for the next."""

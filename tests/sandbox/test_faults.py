@@ -10,7 +10,7 @@ import pytest
 from maelstrom.errors import SpecError
 from maelstrom.linux import mount
 from maelstrom.linux.calls import Argument
-from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault
+from maelstrom.model.outcome import ExecutionError, Exited, InfrastructureFault, Outcome
 from maelstrom.model.spec import AMOUNT_MAX, Bind, Limits, Tmp
 from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.steps import LINUX_LAYER_LIST
@@ -62,6 +62,11 @@ def test_a_script_runs_by_its_name(sandbox: Sandbox) -> None:
 
 
 # What the slot has there is not the job's: its interpreter is a file of the host.
+def assert_leads_out(outcome: Outcome) -> None:
+    assert isinstance(outcome, ExecutionError), outcome
+    assert outcome.message.endswith("leads out of the container by a link below /proc")
+
+
 WAYS_OUT = {
     "a link of the kernel's": "/proc/self/exe",
     "that of process 1": "/proc/1/exe",
@@ -79,8 +84,31 @@ WAYS_OUT = {
 )
 def test_no_program_is_started_from_outside(sandbox: Sandbox, way: str, limits: Limits) -> None:
     outcome = sandbox.run(WAYS_OUT[way], "-c", "", layers=("tool", "shell", "odd"), limits=limits)
-    assert isinstance(outcome, ExecutionError), outcome
-    assert outcome.message.endswith("leads out of the container by a link below /proc")
+    assert_leads_out(outcome)
+
+
+def test_a_program_that_is_known_is_not_so_in_another_root(sandbox: Sandbox) -> None:
+    for layer, target in (("known", "/t"), ("unknown", "/proc/self/exe")):
+        place = sandbox.layers_root / layer
+        place.mkdir()
+        (place / "program").symlink_to(target)
+    for _ in range(2):
+        outcome = sandbox.run("/program", "exit", "3", layers=("tool", "known"))
+        assert isinstance(outcome, Exited), outcome
+        assert_leads_out(sandbox.run("/program", "-c", "", layers=("tool", "unknown")))
+
+
+def test_a_program_that_is_known_is_not_so_where_the_host_can_change_it(
+    sandbox: Sandbox, shared: str
+) -> None:
+    mounts = (Bind("/bound", shared),)
+    program = Path(shared, "program")
+    program.symlink_to("/t")
+    outcome = sandbox.run("/bound/program", "exit", "3", mounts=mounts)
+    assert isinstance(outcome, Exited), outcome
+    program.unlink()
+    program.symlink_to("/proc/self/exe")
+    assert_leads_out(sandbox.run("/bound/program", "-c", "", mounts=mounts))
 
 
 @pytest.mark.parametrize("place", ["/own-files/../..", "/own-place", "/own-files/7"])
@@ -104,8 +132,7 @@ def test_no_template_is_started_from_outside(sandbox: Sandbox) -> None:
     layers = ("tool", "odd")
     fields = {"layers": layers, "template_arguments": 2, "template_layers": len(layers)}
     outcome = sandbox.run("/interpreter", "-c", "", **fields)
-    assert isinstance(outcome, ExecutionError), outcome
-    assert outcome.message.endswith("leads out of the container by a link below /proc")
+    assert_leads_out(outcome)
 
 
 def test_nothing_of_the_host_lies_above_what_a_slot_has_open(sandbox: Sandbox, shared: str) -> None:
