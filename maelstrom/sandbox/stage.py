@@ -29,7 +29,8 @@ DEVICE_LINKS = (
 DEVICE_DIRECTORIES = ("shm", "pts", "mqueue")
 # What tells of the whole machine, and what a mistake in its permissions would open to jobs.
 PROC_HIDDEN = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list")
-PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+# All jobs of a slot see the same files there: `pressure` is open to all, to write and so to touch.
+PROC_READ_ONLY = ("bus", "fs", "irq", "pressure", "sys", "sysrq-trigger")
 
 # Of what jobs may write to. Who only looks must leave no trace for the next job.
 WRITABLE = mount.ATTRIBUTE_NO_SETUID | mount.ATTRIBUTE_NO_DEVICES | mount.ATTRIBUTE_NO_ACCESS_TIMES

@@ -59,6 +59,8 @@ REFUSED = {
     "a device removed": READ_ONLY,
     "a device's mode": READ_ONLY,
     "times of devices": READ_ONLY,
+    # Not every kernel measures it.
+    "times of pressure": READ_ONLY | {"ENOENT"},
     "times of streams": READ_ONLY,
     "times of /dev": READ_ONLY,
     "attributes of /dev": READ_ONLY,

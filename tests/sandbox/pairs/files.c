@@ -234,6 +234,10 @@ static int leave_device_touched(void) {
     return -1;
 }
 
+static int leave_pressure_touched(void) {
+    return utimensat(AT_FDCWD, "/proc/pressure/memory", NULL, 0);
+}
+
 static int leave_stream_touched(void) { return futimens(0, NULL); }
 static int leave_device_time(void) { return utimensat(AT_FDCWD, "/dev", LONG_AGO, 0); }
 static int leave_device_attribute(void) { return setxattr("/dev", "user.left", "1", 1, 0); }
@@ -278,6 +282,7 @@ const struct pair of_files[] = {
     {"a device removed", leave_device_removed, find_shared},
     {"a device's mode", leave_device_mode, find_shared},
     {"times of devices", leave_device_touched, find_shared},
+    {"times of pressure", leave_pressure_touched, find_shared},
     {"times of streams", leave_stream_touched, find_shared},
     {"times of /dev", leave_device_time, find_shared},
     {"attributes of /dev", leave_device_attribute, find_shared},
