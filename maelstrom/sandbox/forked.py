@@ -71,9 +71,9 @@ class Waiting:
             raise
 
     def tell(self, order: Order) -> tuple[int, bytes] | None:
-        """Have it become a program; returns its PID and answer, or None if it is gone."""
+        """Have it become a program here; returns its PID and answer, or None if it is gone."""
         try:
-            order.send(self._line)
+            order._replace(directory=os.getcwd()).send(self._line)
             with _watched(self._pid):
                 answer = self._answer()
         except OSError:
@@ -113,8 +113,7 @@ def spawn_forked(
             held.append(inner)
             order = order._replace(streams=(inner, inner, inner))
         started_s = time.monotonic()
-        told = waiting and waiting.tell(order._replace(directory=os.getcwd()))
-        pid, answer = told or _start(order, files)
+        pid, answer = (waiting and waiting.tell(order)) or _start(order, files)
         _check(answer, pid, path)
         with _watched(pid):
             running = Process(pid, os.pidfd_open(pid), started_s)
