@@ -67,23 +67,29 @@ def refuse_ways_out(path: bytes) -> None:
     Until the program has begun, links below /proc are those of the slot: to its interpreter, a file
     of the host, and to what it has open. Raises NotFound or OSError.
     """
+    place = path
     for _ in range(_INTERPRETERS_MAX):
-        head = _head(path)
+        try:
+            head = _head(place)
+        except OSError as error:
+            if error.errno == errno.ELOOP and os.path.exists(place):
+                words = f"program `{_text(place)}` leads out of the container by a link below /proc"
+                raise NotFound(words, "") from error
+            if error.errno in _NO_FILE:
+                # Nor is it to be there for the process to come, which has a directory below /proc.
+                raise NotFound(*explain_start(path, error.errno)) from error
+            raise
         if not head.startswith(b"#!"):
             return
-        path = _interpreter(head)
+        place = _interpreter(head)
 
 
 def _head(path: bytes) -> bytes:
-    """Return how a file begins; nothing, if there is none, of which the start will tell."""
+    """Return how a file begins; nothing if it is none, or cannot be read."""
     try:
         file = mount.open_by_links_of_files(path, _LOOK_FLAGS)
-    except OSError as error:
-        if error.errno == errno.ELOOP and os.path.exists(path):
-            words = f"program `{_text(path)}` leads out of the container by a link below /proc"
-            raise NotFound(words, "") from error
-        if error.errno not in _NO_FILE:
-            raise
+    except PermissionError:
+        os.close(mount.open_by_links_of_files(path, os.O_PATH))
         return b""
     try:
         return os.read(file, _HEAD_BYTES) if stat.S_ISREG(os.fstat(file).st_mode) else b""

@@ -232,6 +232,7 @@ def _make_odd(layer: Path) -> None:
     (layer / "back").symlink_to("there/again")
     (layer / "own-files").symlink_to("/proc/self/fd")
     (layer / "own-place").symlink_to("/proc/1/cwd/..")
+    (layer / "to-come").symlink_to("/proc/2/exe")
     (layer / "interpreter").symlink_to("/proc/self/exe")
     (layer / "interpreter\vx").symlink_to("/proc/1/exe")
     files = {
@@ -241,6 +242,7 @@ def _make_odd(layer: Path) -> None:
         "script": (b"#!/bin/sh\necho from a script $1\n", 0o555),
         "orphan": (b"#!/opt/missing/python3 -u\n", 0o555),
         "dos": (b"#!/bin/sh\r\n", 0o555),
+        "script-to-come": (b"#!/to-come\n", 0o555),
         "odd-script": (b"#! /proc/self/exe -x\n", 0o555),
         "odder-script": (b"#!/odd-script\n", 0o555),
         "oddest-script": (b"#!/interpreter\vx\n", 0o555),

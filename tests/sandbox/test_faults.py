@@ -87,6 +87,18 @@ def test_no_program_is_started_from_outside(sandbox: Sandbox, way: str, limits: 
     assert_leads_out(outcome)
 
 
+@pytest.mark.parametrize("program", ["/proc/2/exe", "/to-come", "/script-to-come"])
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(kernel=(("stack", 8 << 20),))], ids=["spawned", "forked"]
+)
+def test_no_program_is_the_slots_in_the_process_to_come(
+    sandbox: Sandbox, program: str, limits: Limits
+) -> None:
+    outcome = sandbox.run(program, "-c", "", layers=("tool", "shell", "odd"), limits=limits)
+    assert isinstance(outcome, ExecutionError), outcome
+    assert "not in the container" in outcome.message
+
+
 def test_a_program_that_is_known_is_not_so_in_another_root(sandbox: Sandbox) -> None:
     for layer, target in (("known", "/t"), ("unknown", "/proc/self/exe")):
         place = sandbox.layers_root / layer
