@@ -1,9 +1,10 @@
 """Run the tests of the sandbox under other kernels than this host's: those of Debian releases.
 
-Arguments: releases (`bookworm` and `trixie`, or `bullseye`, which is too old and must say so), as
-whom (`tester`, `root`, or `demo`: this repository's own job), and what pytest gets, which is all
-tests of the sandbox but those in `SLOW`, or with `--all` those, too. A machine of one processor is
-emulated in software, so that any host can do it; 10 to 20 times slower than a real one.
+Arguments: releases (`bookworm` and `trixie`; or `bullseye`, which is too old and must say so; or
+`trixie-arm64`, the slowest), as whom (`tester`, `root`, or `demo`: this repository's own job), and
+what pytest gets, which is all tests of the sandbox but those in `SLOW`, or with `--all` those, too.
+A machine of one processor is emulated in software, so that any host can do it; 10 to 20 times
+slower than a real one.
 """
 
 import re
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kernels.image import RELEASES, Image, image
+from tests.kernels.machine import MACHINES, Machine
 
 ROOT = Path(__file__).parents[2]
 RUN = Path(__file__).with_name("run.sh")
@@ -27,15 +29,12 @@ TREE = ("maelstrom", "tests", "site_scons", "SConstruct", "pyproject.toml", "REA
 # Where others use the host, too.
 RUN_S_MAX = 4 * 3600.0
 ENDED = re.compile(r"^tests ended with status (\d+)", re.MULTILINE)
-# Without what takes long to emulate.
-PROCESSOR = "max,-erms,-fsrm,-la57,-avx,-avx2"
 MACHINE = (
-    *("-accel", "tcg", "-cpu", PROCESSOR, "-smp", "1", "-M", "q35,hpet=off", "-m", "2048"),
+    *("-accel", "tcg", "-smp", "1", "-m", "2048"),
     *("-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"),
 )
 KERNEL_OPTIONS = (
-    "console=ttyS0 root=/dev/vda rw quiet panic=-1 random.trust_cpu=on mitigations=off "
-    "init=/tests-init"
+    "root=/dev/vda rw quiet panic=-1 random.trust_cpu=on mitigations=off init=/tests-init"
 )
 
 
@@ -49,6 +48,7 @@ def main(arguments: list[str]) -> int:
 
 def _test(suite: str, parts: Sequence[str], rest: Sequence[str]) -> int:
     release, made = RELEASES[suite], image(suite)
+    machine = MACHINES[release.processor]
     wanted = {(): [release.tests, f"--ignore={SLOW}"], ("--all",): [release.tests]}
     # On the disk of the image: an overlay of it would not fit into a small /tmp.
     with tempfile.TemporaryDirectory(dir=made.disk.parent.parent) as directory:
@@ -56,8 +56,8 @@ def _test(suite: str, parts: Sequence[str], rest: Sequence[str]) -> int:
         (work / "parts").write_text(" ".join(parts or release.parts))
         arguments = wanted.get(tuple(rest), rest)
         (work / "arguments").write_text("".join(f"{argument}\n" for argument in arguments))
-        _pack(work, release.python)
-        told = _boot(made, work)
+        _pack(work, release.python, machine.name)
+        told = _boot(machine, made, work)
     ended = ENDED.search(told)
     if ended is None:
         sys.stderr.write(f"{suite}: the machine ended before its tests did\n")
@@ -65,11 +65,11 @@ def _test(suite: str, parts: Sequence[str], rest: Sequence[str]) -> int:
     return int(ended[1])
 
 
-def _pack(work: Path, python: str) -> None:
+def _pack(work: Path, python: str, machine: str) -> None:
     """Write the second disk: the tree, what it depends on, and what is to be run."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["test"][1:]]
-    platforms = (f"--platform=manylinux{name}_x86_64" for name in ("_2_28", "_2_17", "2014"))
+    platforms = (f"--platform=manylinux{name}_{machine}" for name in ("_2_28", "_2_17", "2014"))
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--target", work / "packages"),
@@ -94,23 +94,24 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return entry
 
 
-def _boot(made: Image, work: Path) -> str:
+def _boot(machine: Machine, made: Image, work: Path) -> str:
     """Run a machine until it ends, showing what it says; returns that."""
     overlay = work / "overlay.qcow2"
     create = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", made.disk, "-F", "raw", overlay]
     subprocess.run(create, check=True)
     command = [
-        *("timeout", "--kill-after=5", f"{RUN_S_MAX:.0f}", "qemu-system-x86_64", *MACHINE),
-        *("-kernel", made.kernel, "-initrd", made.initrd, "-append", KERNEL_OPTIONS),
+        *("timeout", "--kill-after=5", f"{RUN_S_MAX:.0f}", *machine.emulator, *MACHINE),
+        *("-kernel", made.kernel, "-initrd", made.initrd),
+        *("-append", f"console={machine.console} {KERNEL_OPTIONS}"),
         *("-drive", f"file={overlay},if=virtio,cache=unsafe"),
         *("-drive", f"file={work / 'disk.tar'},format=raw,if=virtio,readonly=on"),
     ]
     told = []
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
-    ) as machine:
-        assert machine.stdout is not None
-        while piece := machine.stdout.read(1):
+    ) as process:
+        assert process.stdout is not None
+        while piece := process.stdout.read(1):
             sys.stdout.write(piece)
             sys.stdout.flush()
             told.append(piece)
