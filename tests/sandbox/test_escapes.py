@@ -45,6 +45,7 @@ ANSWERS = {
     "be urgent": {"EACCES", "EPERM"},
     "reach the hypervisor": {"EAFNOSUPPORT"},
     "reach the hypervisor by i386": {"EAFNOSUPPORT", "ENOSYS"},
+    "reach the hypervisor by arm": {"EAFNOSUPPORT", "ENOSYS"},
     "use the kernel's ciphers": {"EAFNOSUPPORT"},
     "use Bluetooth": {"EAFNOSUPPORT"},
     # A filter of systemd's kills instead.
@@ -88,8 +89,8 @@ def _names(*sources: str, table: str = "") -> list[str]:
         content = content[content.index(f"const struct attempt {table}") :]
         content = content[: content.index("{0}")]
         # As the preprocessor does it.
-        if os.uname().machine != "x86_64":
-            content = re.sub(r"#ifdef __x86_64__.*?#endif", "", content, flags=re.DOTALL)
+        other = "aarch64" if os.uname().machine == "x86_64" else "x86_64"
+        content = re.sub(rf"#ifdef __{other}__.*?#endif", "", content, flags=re.DOTALL)
         found += re.findall(r'\{"([^"]+)", \w+\}', content)
     return found
 

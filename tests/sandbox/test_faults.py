@@ -28,7 +28,7 @@ PROGRAMS = {
     "/empty": "program `/empty` is an empty file",
     "/orphan": "interpreter `/opt/missing/python3` of the script `/orphan` is not in the container",
     "/dos": "script `/dos` has DOS line ends after its interpreter's name",
-    "/foreign": "program `/foreign` is for aarch64, and this host is",
+    "/foreign": "program `/foreign` is for RISC-V, and this host is",
     "/dangling": "program `/dangling` is a link to `/nowhere`, which is not in the container",
     "/loop": "cannot look at the program `/loop`: Too many levels of symbolic links",
     "/there/x": "cannot look at the program `/there/x`: Too many levels of symbolic links",

@@ -192,8 +192,9 @@ def test_each_of_many_jobs_that_write_has_a_root_of_its_own(sandbox: Sandbox) ->
 def test_layers_of_another_job_are_not_seen(sandbox: Sandbox) -> None:
     sandbox.run("/t", "true", layers=("tool", "shell"))
     outcome = sandbox.run("ls", "-A", "/", layers=("shell", "small3", "small2"))
-    expected = ["bin", "dev", "etc", "file2", "file3", "lib", "lib64", "proc", "same", "tmp"]
-    assert text(outcome).split() == expected
+    expected = ["bin", "dev", "etc", "file2", "file3", "lib", "proc", "same", "tmp"]
+    # Where the loader is depends on the machine.
+    assert [name for name in text(outcome).split() if name != "lib64"] == expected
     assert text(sandbox.run("cat", "/same", layers=("shell", "small3", "small2"))) == "2\n"
 
 

@@ -20,7 +20,7 @@ from maelstrom.sandbox.from_template import FAILURES_MAX
 from maelstrom.sandbox.launch import linux_version
 from maelstrom.sandbox.stage import SLOT_FILES_MIN
 from maelstrom.sandbox.template import REQUEST_BYTES_MAX
-from tests.sandbox.conftest import Sandbox, files_on_their_way, text
+from tests.sandbox.conftest import PYTHON, Sandbox, files_on_their_way, text
 
 SCRIPT = """
 import os, resource, signal, subprocess, sys, time
@@ -48,7 +48,7 @@ SLOW = SCRIPT.replace(
 )
 ENVIRONMENT = (("LANG", "C.UTF-8"), ("NAME", "value"))
 CLONE, SET_SCHEDULING = (220, 274) if os.uname().machine == "aarch64" else (56, 314)
-HOST = tuple(Bind(path, path) for path in ("/usr", "/lib", "/lib64", "/etc"))
+HOST = tuple(Bind(path, path) for path in (*PYTHON, "/etc"))
 
 
 class Forks:

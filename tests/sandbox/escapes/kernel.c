@@ -3,13 +3,17 @@
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
+#ifdef __x86_64__
 #include <sys/io.h>
+#endif
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/quota.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/swap.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <grp.h>
 #include <sys/timex.h>
 #include "escape.h"
@@ -123,6 +127,37 @@ static long ports(void) { return ioperm(0x80, 1, 1); }
 static long all_ports(void) { return iopl(3); }
 #endif
 
+#ifdef __aarch64__
+/* The same calls by their other numbers, in a program that ends with the error of the only one. */
+static long old_call(unsigned number, unsigned first, unsigned second) {
+    unsigned program[] = {
+        /* the header of a file for 32-bit ARM, and its one segment */
+        0x464c457f, 0x00010101, 0, 0, 0x00280002, 1, 0x10054, 52, 0, 0x05000000, 0x00200034, 1, 0,
+        1, 0, 0x10000, 0x10000, 124, 124, 5, 0x10000,
+        0xe59f7014, 0xe59f0014, 0xe59f1014, 0xef000000, /* load the three below, call */
+        0xe2600000, 0xe3a07001, 0xef000000,             /* negate the result, exit with it */
+        number, first, second,
+    };
+    int file = memfd_create("call", 0), status;
+    if (write(file, program, sizeof program) != sizeof program) return -1;
+    pid_t child = fork();
+    if (child == 0) {
+        fexecve(file, (char *[]){"call", NULL}, (char *[]){NULL});
+        _exit(errno == ENOEXEC ? ENOSYS : errno);
+    }
+    if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return 0;
+    /* What is no error is a negative result, as a byte. */
+    status = WEXITSTATUS(status);
+    return status && status < 134 ? refused(status) : 0;
+}
+
+static long keys_of_arm(void) { return old_call(311, 0, -3); }
+static long log_of_arm(void) { return old_call(103, 9, 0); }
+static long ring_of_arm(void) { return old_call(425, 1, 0); }
+static long limits_of_arm(void) { return old_call(369, 1, 7); }
+static long hypervisor_of_arm(void) { return old_call(281, AF_VSOCK, SOCK_STREAM); }
+#endif
+
 const struct attempt at_kernel[] = {
     {"become another user", become_another},
     {"have other groups", become_many},
@@ -169,6 +204,13 @@ const struct attempt at_kernel[] = {
     {"use keys by x32", keys_of_x32},
     {"use a port", ports},
     {"use all ports", all_ports},
+#endif
+#ifdef __aarch64__
+    {"use keys by arm", keys_of_arm},
+    {"reach the slot's limits by arm", limits_of_arm},
+    {"read the log by arm", log_of_arm},
+    {"use rings by arm", ring_of_arm},
+    {"reach the hypervisor by arm", hypervisor_of_arm},
 #endif
     {0},
 };

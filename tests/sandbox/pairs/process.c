@@ -168,7 +168,7 @@ static void find_environment(void) { show("/proc/self/environ"); }
 static int leave_filter(void) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgrp, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgid, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -176,7 +176,7 @@ static int leave_filter(void) {
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
 }
 
-static void find_filter(void) { told("getpgrp", syscall(SYS_getpgrp)); }
+static void find_filter(void) { told("getpgid", syscall(SYS_getpgid, 0)); }
 
 static int leave_host_name(void) { return sethostname("left", 4); }
 
