@@ -34,6 +34,7 @@ USERS = (1000, 0)
 FILES = 600
 NAME_ON_HOST = f"maelstrom-test-{os.getpid()}"
 REFUSED = {"EPERM", "EACCES", "EROFS", "EINVAL", "ENOENT", "ENODATA", "EXDEV"}
+CALLS_OF_ARM = ("use keys", "reach the slot's limits", "read the log", "use rings")
 # Where the usual refusals would say less.
 ANSWERS = {
     "read the host's run queues": {"ENOENT", "ENODATA"},
@@ -46,6 +47,7 @@ ANSWERS = {
     "reach the hypervisor": {"EAFNOSUPPORT"},
     "reach the hypervisor by i386": {"EAFNOSUPPORT", "ENOSYS"},
     "reach the hypervisor by arm": {"EAFNOSUPPORT", "ENOSYS"},
+    **{f"{what} by arm": {"EPERM", "ENOSYS"} for what in CALLS_OF_ARM},
     "use the kernel's ciphers": {"EAFNOSUPPORT"},
     "use Bluetooth": {"EAFNOSUPPORT"},
     # A filter of systemd's kills instead.

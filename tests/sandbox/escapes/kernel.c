@@ -8,6 +8,7 @@
 #endif
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/quota.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -143,7 +144,8 @@ static long old_call(unsigned number, unsigned first, unsigned second) {
     pid_t child = fork();
     if (child == 0) {
         fexecve(file, (char *[]){"call", NULL}, (char *[]){NULL});
-        _exit(errno == ENOEXEC ? ENOSYS : errno);
+        /* Many processors have no such mode, and then the kernel has no such personality. */
+        _exit(errno == ENOEXEC && personality(PER_LINUX32) < 0 ? ENOSYS : 0);
     }
     if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return 0;
     /* What is no error is a negative result, as a byte. */
