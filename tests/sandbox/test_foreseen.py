@@ -146,7 +146,8 @@ def _shown(sandbox: Sandbox, size: Terminal) -> bytes:
 
     def show(content: bytes) -> None:
         shown.extend(content)
-        if content.endswith(b"ready\r\n"):
+        # A terminal may show the end of a line by itself.
+        if shown.endswith(b"ready\r\n"):
             port.type(b"typed\n")
 
     port = TerminalPort(show)
