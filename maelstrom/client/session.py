@@ -13,7 +13,6 @@ Rules of this file:
 """
 
 import asyncio
-import contextlib
 import itertools
 import os
 import random
@@ -54,7 +53,8 @@ RECONNECT_S_MAX = 110.0
 """A little less than a broker keeps what it has for us."""
 REACH_S_MAX = 10.0
 """For how long a broker is tried that never was there; one that is restarted is there by then."""
-REACH_PAUSE_S_MAX = 1.0
+TRIES_MIN = 10
+"""How often it is tried meanwhile, if each time it is told at once that nobody listens."""
 
 Source: TypeAlias = str | bytes
 
@@ -193,7 +193,7 @@ class Session:
             if self._is_closing:
                 return
         try:
-            await self._reach(stop)
+            await self._reach()
             self._take_inbox()
             await stop.wait()
         except MaelstromError as error:
@@ -203,23 +203,18 @@ class Session:
         finally:
             await self._end()
 
-    async def _reach(self, stop: asyncio.Event) -> None:
+    async def _reach(self) -> None:
         if self._address is None:
             await self._start_broker()
             return
         self._left_s = asyncio.get_running_loop().time()
-        while not stop.is_set():
-            try:
-                await self._come()
-            except ConnectionLost as error:
-                if not self._is_worth_waiting:
-                    raise
-                self._note_away(error)
-            else:
-                return
-            with contextlib.suppress(TimeoutError):
-                pause_s = min(self._backoff.next_s(), REACH_PAUSE_S_MAX)
-                await asyncio.wait_for(stop.wait(), pause_s)
+        try:
+            await self._come()
+        except ConnectionLost as error:
+            if not self._is_worth_waiting:
+                raise
+            self._note_away(error)
+            self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
 
     async def _start_broker(self) -> None:
         loop = asyncio.get_running_loop()
@@ -262,7 +257,7 @@ class Session:
 
     async def _reconnect(self) -> None:
         while True:
-            await asyncio.sleep(self._backoff.next_s())
+            await asyncio.sleep(min(self._backoff.next_s(), self._patience_s / TRIES_MIN))
             try:
                 await self._come()
             except MaelstromError as error:
