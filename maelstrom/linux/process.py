@@ -1,7 +1,8 @@
-"""What a process may say about itself: prctl, descriptors, priorities."""
+"""What a process may say about itself: prctl, limits, priorities."""
 
 import ctypes
 import os
+import resource
 
 from maelstrom.linux.calls import system_call
 
@@ -66,6 +67,14 @@ def forbid_root_privileges() -> None:
     bits = _NO_ROOT | _NO_SETUID_FIXUP
     # Each bit has its lock just above it.
     system_call("prctl", _PR_SET_SECUREBITS, bits | bits << 1, 0, 0, 0)
+
+
+def lower_limit(limit: int, value: int) -> None:
+    """Set a limit of this process and what it may go up to, or leave what is less already."""
+    hard = resource.getrlimit(limit)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(limit, (value, value))
 
 
 def scheduling(pid: int) -> bytes:

@@ -151,14 +151,7 @@ class Child:
 
 def _limit(step: SpawnForked) -> None:
     limits = dict(step.kernel_limits)
-    _lower(resource.RLIMIT_NOFILE, step.open_files_max)
+    process.lower_limit(resource.RLIMIT_NOFILE, step.open_files_max)
     # The memory comes last: the rest must be done with what there is.
     for name in sorted(limits, key=lambda name: name in ("address_space", "data")):
-        _lower(_LIMITS[name], limits[name])
-
-
-def _lower(limit: int, value: int) -> None:
-    hard = resource.getrlimit(limit)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(limit, (value, value))
+        process.lower_limit(_LIMITS[name], limits[name])

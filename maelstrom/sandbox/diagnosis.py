@@ -29,9 +29,9 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAM
 # A socket, and a device without a driver, cannot be opened.
 _NO_FILE = (*_NOT_THERE, errno.ENXIO, errno.ENODEV)
 _HEADERS_MAX = 128
+PROGRAMS_KNOWN_MAX = 64
 # As many as the kernel follows from script to script, and what it reads of each.
 _INTERPRETERS_MAX = 6
-PROGRAMS_KNOWN_MAX = 64
 _HEAD_BYTES = 256
 _LOOK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 

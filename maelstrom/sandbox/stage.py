@@ -346,11 +346,11 @@ def _set_limits(kind: SlotKind) -> None:
     for limit in LIFTED:
         _set_soft(limit, resource.RLIM_INFINITY)
     _set_soft(resource.RLIMIT_STACK, STACK_BYTES)
-    _lower(resource.RLIMIT_CORE, NO_CORE_BYTES)
+    process.lower_limit(resource.RLIMIT_CORE, NO_CORE_BYTES)
     # One more is for a template, while it is started.
-    _lower(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES + 1)
+    process.lower_limit(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES + 1)
     _set_soft(resource.RLIMIT_NPROC, kind.processes_max + SLOT_PROCESSES)
-    _lower(resource.RLIMIT_NOFILE, max(kind.open_files_max, SLOT_FILES_MIN))
+    process.lower_limit(resource.RLIMIT_NOFILE, max(kind.open_files_max, SLOT_FILES_MIN))
 
 
 def _give_up_files() -> None:
@@ -363,13 +363,6 @@ def _set_soft(limit: int, value: int) -> None:
     if hard != resource.RLIM_INFINITY:
         value = hard if value == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(limit, (value, hard))
-
-
-def _lower(limit: int, value: int) -> None:
-    hard = resource.getrlimit(limit)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(limit, (value, value))
 
 
 def _do(doing: str, function: Callable[..., object], *arguments: object) -> int:
