@@ -91,7 +91,6 @@ class TestClient:
         else:
             engine = PlainEngine(slots=slots or 1)
             self._planner = PlainPlanner()
-        engine.start()
         record = Record(state / RECORD, world=_world(is_contained))
         where = _where(is_contained, broker, is_hybrid=is_hybrid)
         made = Driver if order is None else ExplainingDriver
@@ -100,6 +99,8 @@ class TestClient:
         )
         if order is not None:
             self._driver.on_case = order.plan
+        # Last: what it tells may come at once.
+        engine.start()
 
     def run(self, description: Description, on_end: Callable[[EndTarget], None]) -> None:
         """Run a test; returns at once."""
